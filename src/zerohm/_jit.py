@@ -1,0 +1,51 @@
+"""The one numba decorator, with a cache that cannot go stale.
+
+numba's own ``cache=True`` does not see an edit to a kernel in another file and leaves its files
+in the installed package. Here the compiled code lies in a user cache folder whose name is a hash
+of every source file of the package and of the versions of numba and Python.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PACKAGES = ("devices", "crossbar", "mapping", "datasets", "training", "sweeps")
+
+
+@cache
+def cache_folder() -> Path:
+    """Folder of the compiled kernels; the environment variable ``ZEROHM_CACHE`` moves it."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    # A regular install has the packages inside zerohm/, an editable one next to src/.
+    root = here if (here / "devices").exists() else here.parents[1]
+    for folder in (here, *(root / name for name in PACKAGES)):
+        for source in sorted(folder.glob("**/*.py")):
+            digest.update(source.read_bytes())
+    return user_cache() / "numba" / digest.hexdigest()[:32]
+
+
+def user_cache() -> Path:
+    """Folder for everything that the package keeps between runs (kernels, data sets)."""
+    if chosen := os.environ.get("ZEROHM_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zerohm"
+
+
+def kernel(function: F) -> F:
+    """Compile a pure function of arrays and scalars, strict IEEE arithmetic, cached on disk."""
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_folder())
+    try:
+        compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
