@@ -1,1 +1,10 @@
-"""Under construction."""
+"""Cells, wires and converters: from word-line voltages to bit-line currents."""
+
+from .array import Crossbar as Crossbar
+from .array import read_back_full_scale as read_back_full_scale
+from .converters import ADC as ADC
+from .converters import DAC as DAC
+from .ledger import PARTS as PARTS
+from .ledger import Ledger as Ledger
+from .wires import IdealWires as IdealWires
+from .wires import WireModel as WireModel

@@ -1,4 +1,12 @@
-"""The one exception for input that cannot be used."""
+"""What can go wrong through the user's input, and how it is said."""
+
+from collections.abc import Callable, Collection
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -7,3 +15,24 @@ class InputError(ValueError):
     The command line turns it into one message on stderr and exit code 2; every other exception
     is a fault of the program and keeps its traceback.
     """
+
+
+def choose(kind: str, name: str, allowed: Collection[str]) -> None:
+    """Raise :class:`InputError`, with the nearest match, unless ``name`` is one of ``allowed``."""
+    if name not in allowed:
+        close = get_close_matches(str(name), list(allowed), n=1)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise InputError(f"unknown {kind} {name!r}{hint}; allowed: {', '.join(sorted(allowed))}")
+
+
+def checked(build: Callable[..., T], where: str, **values: Any) -> T:
+    """``build(**values)``, its validation errors turned into one :class:`InputError`."""
+    try:
+        return build(**values)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(str(part) for part in problem['loc'])}={problem['input']!r}: "
+            + problem["msg"].removeprefix("Value error, ")
+            for problem in error.errors()
+        ]
+        raise InputError(f"{where}: {'; '.join(problems)}") from None

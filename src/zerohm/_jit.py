@@ -6,14 +6,15 @@ of every source file of the package and of the versions of numba and Python.
 """
 
 import hashlib
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
+
+from zerohm._cache import user_cache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,7 +23,7 @@ PACKAGES = ("devices", "crossbar", "mapping", "datasets", "training", "sweeps")
 
 @cache
 def cache_folder() -> Path:
-    """Folder of the compiled kernels; the environment variable ``ZEROHM_CACHE`` moves it."""
+    """Folder of the compiled kernels of this version of the sources."""
     here = Path(__file__).parent
     digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
     # A regular install has the packages inside zerohm/, an editable one next to src/.
@@ -33,19 +34,13 @@ def cache_folder() -> Path:
     return user_cache() / "numba" / digest.hexdigest()[:32]
 
 
-def user_cache() -> Path:
-    """Folder for everything that the package keeps between runs (kernels, data sets)."""
-    if chosen := os.environ.get("ZEROHM_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zerohm"
-
-
 def kernel(function: F) -> F:
     """Compile a pure function of arrays and scalars, strict IEEE arithmetic, cached on disk."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
+    settings.CACHE_DIR = str(cache_folder())
     try:
-        compiled: F = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     finally:
-        numba.config.CACHE_DIR = before
-    return compiled
+        settings.CACHE_DIR = before
+    return cast(F, compiled)

@@ -1,0 +1,343 @@
+"""An array of cells that is programmed, read through converters, and remembers its state."""
+
+import math
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import ArrayLike, NDArray
+
+from zerohm._arrays import Array
+from zerohm._errors import InputError
+from zerohm._random import as_generator
+
+from ..devices import Cell
+from .converters import ADC, DAC
+from .kernels import add_noise
+from .ledger import Ledger
+from .wires import wire_model
+
+A = TypeVar("A", Array, NDArray[np.bool_])
+
+
+def read_back_full_scale(cell: Cell, *, differential: bool) -> float:
+    """Full scale of the converter when cells (or pairs) are read one by one, S.
+
+    1.25 times the largest conductance (difference) of the window, since write noise carries
+    cells beyond it.
+    """
+    return 1.25 * (cell.window if differential else cell.conductance_max)
+
+
+class Crossbar:
+    """Cells at the crossings of word lines (rows, inputs) and bit lines (columns, outputs).
+
+    Parameters
+    ----------
+    cell : model of every cell.
+    shape : (rows, cols) of the array.
+    wire_resistance : Ω per segment; only 0.0 (ideal wires) in this version.
+    dac : converter of the word-line voltages; ``None`` drives exact voltages.
+    adc : converter of the bit-line currents; ``None`` returns exact currents.
+    differential : bit lines 2j and 2j+1 are subtracted before the converter, so that ``read``
+        returns cols/2 currents.
+    read_voltage : V, full scale of the inputs.
+    read_duration : s, time that the voltages are applied in one read (100 ns, the read cycle of
+        Shafiee 2016).
+    dtype : float64, or float32 for training.
+    seed : integer or Generator behind every draw that gets no generator of its own.
+
+    The ADC's full scale, unless it has its own, is the largest current that the array can carry,
+    rows · read_voltage · conductance_max (differential: the window instead of the maximum).
+
+    Raises
+    ------
+    InputError : a shape, voltage or duration that is not positive, a read voltage that would
+        disturb the cell, an odd number of columns in a differential array.
+
+    Examples
+    --------
+    >>> from zerohm import crossbar, devices
+    >>> array = crossbar.Crossbar(devices.preset("Wan2022"), shape=(4, 2), seed=1)
+    >>> array.program(np.full((4, 2), 20e-6))
+    >>> array.read(np.full(4, 0.2)).shape
+    (2,)
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        shape: tuple[int, int],
+        wire_resistance: float = 0.0,
+        dac: DAC | None = None,
+        adc: ADC | None = None,
+        differential: bool = False,
+        read_voltage: float = 0.2,
+        read_duration: float = 100e-9,
+        dtype: type[np.floating] = np.float64,
+        seed: int | Generator = 0,
+    ) -> None:
+        rows, cols = shape
+        if rows < 1 or cols < 1 or (differential and cols % 2):
+            raise InputError(
+                f"shape={shape!r}: rows and cols must be positive"
+                + (", cols even in a differential array" if differential else "")
+            )
+        if not 0 < read_voltage <= cell.max_read_voltage:
+            raise InputError(
+                f"read_voltage={read_voltage!r} V must be positive and at most "
+                f"{cell.max_read_voltage:g} V, where cell {cell.name!r} would be disturbed"
+            )
+        if not read_duration > 0:
+            raise InputError(f"read_duration={read_duration!r} s must be positive")
+        self.cell = cell
+        self.shape = (rows, cols)
+        self.dac = dac
+        self.adc = adc
+        self.differential = differential
+        self.read_voltage = read_voltage
+        self.read_duration = read_duration
+        self.dtype = dtype
+        self.ledger = Ledger()
+        self.age_s = 0.0
+        self._wires = wire_model(wire_resistance)
+        self._seed = seed
+        self._conductance: Array | None = None
+
+    @property
+    def conductance(self) -> Array:
+        """True conductances in S, (rows, cols) or (copies, rows, cols)."""
+        if self._conductance is None:
+            raise InputError("the array has not been programmed yet: call program(targets) first")
+        return self._conductance
+
+    @cached_property
+    def _generator(self) -> Generator:
+        """The array's own generator, made only when some draw needs it."""
+        return as_generator(self._seed)
+
+    @property
+    def full_scale_current(self) -> float:
+        """Full scale of the ADC, A."""
+        if self.adc is not None and self.adc.full_scale is not None:
+            return self.adc.full_scale
+        span = self.cell.window if self.differential else self.cell.conductance_max
+        return self.shape[0] * self.read_voltage * span
+
+    def program(self, targets: ArrayLike, rng: Generator | None = None, *, copies: int = 1) -> None:
+        """Write every cell once, with its own write noise.
+
+        Parameters
+        ----------
+        targets : (rows, cols), S.
+        rng : source of the write noise; ``None`` for the array's own.
+        copies : number of independent arrays written with the same targets; the state then has
+            a leading axis unless it is 1.
+
+        Raises
+        ------
+        InputError : wrong shape, NaN, or a target outside the cell's window.
+        """
+        goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
+        self._conductance = self.cell.program(goal, rng or self._generator, copies=copies)
+        self.age_s = 0.0
+        self._count_programming(self._conductance)
+        self._prepare()
+
+    def rewrite(
+        self, targets: ArrayLike, where: NDArray[np.bool_], rng: Generator | None = None
+    ) -> None:
+        """Write only the cells selected by ``where`` (rows, cols); the rest keep their state.
+
+        Parameters and errors are those of :meth:`program`; targets outside ``where`` are ignored.
+        """
+        goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
+        self._checked("where", where, self.shape)
+        if not where.any():
+            raise InputError("where selects no cell to rewrite")
+        conductance = self.conductance
+        copies = conductance.shape[0] if conductance.ndim == 3 else 1
+        written = self.cell.program(goal[where], rng or self._generator, copies=copies)
+        conductance[..., where] = written
+        self._count_programming(written)
+        self._prepare()
+
+    def read(self, voltages: ArrayLike, rng: Generator | None = None) -> Array:
+        """Currents of one read per input vector, each with its own read noise.
+
+        Independent Gaussian noise of the cells makes the current of a bit line exactly Gaussian
+        with variance Σᵢ Vᵢ² σᵢⱼ², so one deviate per current is drawn, not one per cell.
+
+        Parameters
+        ----------
+        voltages : (rows,), (batch, rows), or (copies, batch, rows) for an array with copies, V.
+        rng : source of the read noise; ``None`` for the array's own.
+
+        Returns
+        -------
+        Currents in A, with ``rows`` replaced by ``cols`` (differential: cols/2) and ``copies``
+        in front if the array has them.
+
+        Raises
+        ------
+        InputError : wrong shape, NaN, voltages that would disturb the cells, or an array that
+            has not been programmed.
+        """
+        conductance = self.conductance
+        applied = self._apply_dac(np.asarray(voltages, dtype=self.dtype))
+        batch: Array = np.atleast_2d(applied)
+        squared = batch * batch
+        current: Array = batch @ self._transfer
+        variance = self._current_variance(squared, current)
+        if variance is not None:
+            normal = (rng or self._generator).standard_normal(current.shape, dtype=self.dtype)
+            add_noise(current, variance, normal)
+        if self.adc is not None:
+            current, saturated = self.adc.convert(current, self.full_scale_current)
+            self.ledger.adc_saturations += saturated
+        vectors = current.size // current.shape[-1]
+        self._count_read(vectors, squared, conductance)
+        return current if applied.ndim > 1 else current[..., 0, :]
+
+    def read_cells(self, rng: Generator | None = None) -> Array:
+        """Conductance of every cell (differential: of every pair), read one word line at a time.
+
+        Each read carries the cell's read-back noise and passes the ADC, whose gain is set for
+        :func:`read_back_full_scale`.
+
+        Returns
+        -------
+        Conductances in S, (..., rows, cols), or differences (..., rows, cols/2).
+        """
+        conductance = self.conductance
+        std = self.cell.read_back_std(conductance)
+        value: Array
+        if self.differential:
+            value = conductance[..., 0::2] - conductance[..., 1::2]
+            std = np.sqrt(2.0) * std if std.ndim == 0 else np.hypot(std[..., 0::2], std[..., 1::2])
+        else:
+            value = conductance.copy()
+        if np.any(std > 0):
+            normal = (rng or self._generator).standard_normal(value.shape, dtype=self.dtype)
+            value += std.astype(self.dtype) * normal
+        if self.adc is not None:
+            value, saturated = self.adc.convert(
+                value, read_back_full_scale(self.cell, differential=self.differential)
+            )
+            self.ledger.adc_saturations += saturated
+        self._count_read_back(value.size, conductance)
+        return value
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass. The noise of these cell models is white: only the array's age grows.
+
+        Raises
+        ------
+        InputError : a negative time.
+        """
+        if not seconds >= 0 or math.isinf(seconds):
+            raise InputError(f"seconds={seconds!r}: time can only advance by a finite amount >= 0")
+        self.age_s += seconds
+
+    @staticmethod
+    def _checked(name: str, values: A, shape: tuple[int, ...]) -> A:
+        if values.shape != shape:
+            raise InputError(f"{name} have shape {values.shape}, the array needs {shape}")
+        return values
+
+    def _apply_dac(self, voltages: Array) -> Array:
+        if voltages.ndim == 0 or voltages.shape[-1] != self.shape[0]:
+            raise InputError(
+                f"voltages have shape {voltages.shape}, the last axis must be the "
+                f"{self.shape[0]} word lines"
+            )
+        copies = self.conductance.shape[:-2]
+        if voltages.ndim > 2 and voltages.shape[:-2] != copies:
+            raise InputError(f"voltages have shape {voltages.shape}, the array has copies {copies}")
+        limit = self.cell.max_read_voltage if self.dac is None else np.finfo(self.dtype).max
+        if not np.abs(voltages).max(initial=0.0) <= limit:  # NaN compares false
+            raise InputError(
+                f"voltages must be finite and within ±{limit:g} V for cell {self.cell.name!r}"
+            )
+        if self.dac is None:
+            return voltages
+        full_scale = self.dac.full_scale or self.read_voltage
+        applied, saturated = self.dac.convert(voltages, full_scale)
+        self.ledger.dac_saturations += saturated
+        return applied
+
+    def _prepare(self) -> None:
+        """Everything that stays the same until the next programming event."""
+        conductance = self.conductance
+        self._transfer = self._sensed(self._wires.transfer(conductance), -1)
+        variance = self.cell.read_std(conductance) ** 2
+        if variance.ndim:
+            variance = self._sensed(variance, +1)
+        elif self.differential:
+            variance = 2.0 * variance
+        self._variance = variance
+        self._row_conductance = conductance.sum(axis=-1)
+
+    def _sensed(self, per_cell: Array, sign: int) -> Array:
+        """What the sense amplifier sees of values per column: all, or the pairs' combination."""
+        if not self.differential:
+            return per_cell
+        return per_cell[..., 0::2] + sign * per_cell[..., 1::2]
+
+    def _current_variance(self, squared: Array, current: Array) -> Array | None:
+        """Variance of every current in A², ``None`` without read noise."""
+        if self._variance.ndim:
+            return squared @ self._variance
+        if self._variance == 0:
+            return None
+        per_vector = self._variance * squared.sum(axis=-1, keepdims=True)
+        return np.ascontiguousarray(np.broadcast_to(per_vector, current.shape))
+
+    def _count_programming(self, written: Array) -> None:
+        cost, ledger = self.cell.programming, self.ledger
+        pulses = cost.pulses_per_write * written.size
+        edges = written <= self.cell.conductance_floor
+        if self.cell.conductance_ceiling is not None:
+            edges |= written >= self.cell.conductance_ceiling
+        ledger.clipped_cells += int(np.count_nonzero(edges))
+        ledger.cell_writes += written.size
+        ledger.pulses += pulses
+        ledger.verify_reads += pulses
+        ledger.energy_J["write"] += pulses * cost.pulse_energy
+        ledger.energy_J["verify"] += cost.pulses_per_write * self._read_energy(written)
+        if self.adc is not None:
+            ledger.energy_J["verify"] += pulses * self.adc.energy
+        ledger.time_s += (
+            self.shape[0] * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
+        )
+
+    def _count_read(self, vectors: int, squared: Array, conductance: Array) -> None:
+        ledger = self.ledger
+        ledger.vectors += vectors
+        power = squared.sum(axis=-2) * self._row_conductance  # W, summed over the batch
+        ledger.energy_J["array"] += float(power.sum()) * self.read_duration
+        ledger.time_s += (
+            vectors // max(conductance.size // math.prod(self.shape), 1) * (self.read_duration)
+        )
+        if self.dac is not None:
+            ledger.dac_conversions += vectors * self.shape[0]
+            ledger.energy_J["dac"] += vectors * self.shape[0] * self.dac.energy
+        if self.adc is not None:
+            conversions = vectors * self._transfer.shape[-1]
+            ledger.adc_conversions += conversions
+            ledger.energy_J["adc"] += conversions * self.adc.energy
+
+    def _count_read_back(self, conversions: int, conductance: Array) -> None:
+        ledger = self.ledger
+        ledger.cells_read_back += conductance.size
+        ledger.energy_J["read_back"] += self._read_energy(conductance)
+        ledger.time_s += self.shape[0] * self.read_duration
+        if self.adc is not None:
+            ledger.adc_conversions += conversions
+            ledger.energy_J["read_back"] += conversions * self.adc.energy
+
+    def _read_energy(self, conductance: Array) -> float:
+        """Energy of reading each of these cells once, alone, J."""
+        return float(conductance.sum()) * self.read_voltage**2 * self.read_duration

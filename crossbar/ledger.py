@@ -1,0 +1,48 @@
+"""What hardware did, counted where it happens: events, energy and time."""
+
+from dataclasses import dataclass, field, fields
+
+PARTS = ("write", "verify", "read_back", "array", "dac", "adc", "digital")
+"""Where energy goes: programming pulses, verify reads, reading cells back, the array's own
+dissipation in a matrix–vector product, converters, digital arithmetic."""
+
+
+@dataclass
+class Ledger:
+    """Running totals; ``add`` merges the totals of another one.
+
+    ``clipped_cells`` counts cells that a write left at the device's own floor or ceiling.
+    ``time_s`` is the time that the hardware was busy: word lines are programmed and read back
+    one after another, a matrix–vector product uses all at once, and tiles work in parallel.
+
+    Examples
+    --------
+    >>> total, one = Ledger(), Ledger(pulses=5.0)
+    >>> total.add(one)
+    >>> total.add(one)
+    >>> total.pulses
+    10.0
+    """
+
+    cell_writes: int = 0
+    clipped_cells: int = 0
+    pulses: float = 0.0
+    verify_reads: float = 0.0
+    cells_read_back: int = 0
+    vectors: int = 0
+    dac_conversions: int = 0
+    dac_saturations: int = 0
+    adc_conversions: int = 0
+    adc_saturations: int = 0
+    time_s: float = 0.0
+    energy_J: dict[str, float] = field(default_factory=lambda: dict.fromkeys(PARTS, 0.0))
+
+    def add(self, other: "Ledger") -> None:
+        """Add the totals of another ledger to this one."""
+        for name in _COUNTERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for part, energy in other.energy_J.items():
+            self.energy_J[part] += energy
+
+
+_COUNTERS = tuple(f.name for f in fields(Ledger) if f.name != "energy_J")

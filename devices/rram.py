@@ -1,0 +1,223 @@
+"""The RRAM cell: conductance window, states, write noise and read noise."""
+
+from dataclasses import replace
+from typing import Annotated, Self
+
+import numpy as np
+from numpy.random import Generator
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from zerohm._arrays import Array
+from zerohm._config import STRICT
+from zerohm._errors import InputError
+
+from .noise import ConstantNoise, NoiseLaw, sample
+
+_ROUNDING = 1e-5  # of the window: what a float32 target may lie outside
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class ProgrammingCost:
+    """What one programming event of one cell costs.
+
+    The defaults are an order-of-magnitude estimate by this project, not a measurement of any
+    preset's device: 5 pulses of 10 pJ and 100 ns, each followed by one verify read.
+    """
+
+    pulse_energy: Annotated[float, Field(ge=0)] = 10e-12  # J
+    pulse_duration: Annotated[float, Field(gt=0)] = 100e-9  # s
+    pulses_per_write: Annotated[float, Field(ge=1)] = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Cell:
+    """One RRAM cell, as frozen numbers: what the simulator and a trainer may know of it.
+
+    Parameters
+    ----------
+    name, description : which model this is, and which of its published variants.
+    conductance_min, conductance_max : S, the window that targets must lie in.
+    write_noise : law of the deviation from the target after one programming event, evaluated
+        at the target.
+    read_noise : law of the deviation of one read from the cell's conductance, white in time,
+        evaluated at the cell's conductance; outside the window, where no fit holds, at the
+        nearest edge of it.
+    read_back_noise : the same for reading one cell alone; ``None`` means ``read_noise``.
+    levels : number of equally spaced states in the window; ``None`` for a continuous cell.
+    conductance_floor, conductance_ceiling : S, where the device itself clips: no conductance
+        is negative, and none clips above unless its source says so.
+    max_read_voltage : V, largest voltage that still only reads.
+    programming : cost of a programming event.
+    citations : keys of what to cite.
+
+    Raises
+    ------
+    ValueError : a number outside its range, an unknown name, or a noise law that is negative
+        or undefined somewhere in the window.
+
+    Examples
+    --------
+    >>> cell = Cell(name="mine", conductance_min=1e-6, conductance_max=41e-6,
+    ...             write_noise=ConstantNoise(sigma=0.8e-6))
+    >>> cell.program(np.full((2, 3), 20e-6), np.random.default_rng(0)).shape
+    (2, 3)
+    """
+
+    name: str
+    description: str = ""
+    conductance_min: Annotated[float, Field(ge=0)]
+    conductance_max: Annotated[float, Field(gt=0)]
+    write_noise: NoiseLaw = ConstantNoise(sigma=0.0)
+    read_noise: NoiseLaw = ConstantNoise(sigma=0.0)
+    read_back_noise: NoiseLaw | None = None
+    levels: Annotated[int, Field(ge=2)] | None = None
+    conductance_floor: Annotated[float, Field(ge=0)] = 0.0
+    conductance_ceiling: Annotated[float, Field(gt=0)] | None = None
+    max_read_voltage: Annotated[float, Field(gt=0)] = 0.5
+    programming: ProgrammingCost = ProgrammingCost()
+    citations: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.conductance_floor <= self.conductance_min < self.conductance_max:
+            raise ValueError(
+                f"conductance window of {self.name!r} must have "
+                f"floor <= min < max, got {self.conductance_floor:g}, "
+                f"{self.conductance_min:g}, {self.conductance_max:g} S"
+            )
+        if self.conductance_ceiling is not None and self.conductance_ceiling < self.conductance_max:
+            raise ValueError(f"conductance_ceiling of {self.name!r} lies below conductance_max")
+        states = np.linspace(self.conductance_min, self.conductance_max, 1001)
+        for role in ("write_noise", "read_noise", "read_back_noise"):
+            law = getattr(self, role)
+            with np.errstate(all="ignore"):
+                valid = law is None or np.all(law.std(states) >= 0)  # false for NaN too
+            if not valid:
+                raise ValueError(
+                    f"{role} of {self.name!r} is negative or undefined inside the window "
+                    f"{self.conductance_min:g} to {self.conductance_max:g} S"
+                )
+        return self
+
+    @property
+    def window(self) -> float:
+        """Width of the conductance window, S."""
+        return self.conductance_max - self.conductance_min
+
+    def nearest_state(self, targets: Array) -> Array:
+        """Targets moved to the cell's discrete states; unchanged for a continuous cell."""
+        if self.levels is None:
+            return targets
+        step = self.window / (self.levels - 1)
+        steps: Array = np.rint((targets - self.conductance_min) / step)
+        return self.conductance_min + step * steps
+
+    def check_targets(self, targets: Array) -> None:
+        """Raise :class:`zerohm.InputError` for targets that are NaN or outside the window."""
+        if targets.size == 0:
+            raise InputError("no target conductances: the array has no cells")
+        slack = _ROUNDING * self.window
+        low, high = float(np.min(targets)), float(np.max(targets))
+        inside = self.conductance_min - slack <= low and high <= self.conductance_max + slack
+        if not inside:  # NaN compares false and arrives here too
+            raise InputError(
+                f"target conductances from {low:g} to {high:g} S, but cell {self.name!r} can be "
+                f"programmed from {self.conductance_min:g} to {self.conductance_max:g} S; "
+                "targets in µS must be multiplied by 1e-6"
+            )
+
+    def program(self, targets: Array, rng: Generator, *, copies: int = 1) -> Array:
+        """One programming event of every cell: target plus write noise, clipped by the device.
+
+        Parameters
+        ----------
+        targets : float array of any shape, S.
+        rng : source of the write noise.
+        copies : number of independently written arrays of cells.
+
+        Returns
+        -------
+        Conductances in S: the shape of ``targets``, with an axis of copies in front unless 1.
+
+        Raises
+        ------
+        InputError : a target is NaN or outside the window.
+        """
+        self.check_targets(targets)
+        states = self.nearest_state(targets)
+        shape = states.shape if copies == 1 else (copies, *states.shape)
+        conductance = sample(self.write_noise, states, shape, rng)
+        conductance += states
+        return np.clip(
+            conductance, self.conductance_floor, self.conductance_ceiling, out=conductance
+        )
+
+    def read_std(self, conductance: Array) -> Array:
+        """Standard deviation of one read in S; see ``read_noise`` for states outside the window."""
+        return self.read_noise.std(self._inside(conductance))
+
+    def read_back_std(self, conductance: Array) -> Array:
+        """Standard deviation of reading one cell alone, S."""
+        return (self.read_back_noise or self.read_noise).std(self._inside(conductance))
+
+    def _inside(self, conductance: Array) -> Array:
+        return np.clip(conductance, self.conductance_min, self.conductance_max)
+
+    def with_noise(
+        self,
+        *,
+        write: float | None = None,
+        read: float | None = None,
+        read_back: float | None = None,
+    ) -> Self:
+        """The same cell with Gaussian, state-independent noise in place of its own.
+
+        Parameters
+        ----------
+        write, read, read_back : standard deviations as fractions of the conductance window;
+            ``None`` keeps the cell's own law.
+
+        Raises
+        ------
+        InputError : a noise level that is negative or not below 1.
+
+        Examples
+        --------
+        >>> from zerohm import devices
+        >>> cell = devices.preset("Wan2022").with_noise(write=0.02)
+        >>> round(cell.write_noise.sigma / cell.window, 9)
+        0.02
+        """
+        return replace(
+            self,
+            write_noise=self._constant("write_noise", write) or self.write_noise,
+            read_noise=self._constant("read_noise", read) or self.read_noise,
+            read_back_noise=self._constant("read_back_noise", read_back) or self.read_back_noise,
+        )
+
+    def _constant(self, role: str, level: float | None) -> ConstantNoise | None:
+        if level is None:
+            return None
+        if not 0 <= level < 1:
+            raise InputError(
+                f"{role}={level!r}: a noise level is a fraction of the conductance window, "
+                "from 0 to below 1 (2 % is 0.02)"
+            )
+        return ConstantNoise(sigma=level * self.window)
+
+    def tightened(self, factor: float) -> Self:
+        """The same cell verified to a band ``factor`` times as wide, 0 < factor <= 1.
+
+        The write noise shrinks in proportion and the number of pulses grows as its inverse.
+
+        Raises
+        ------
+        InputError : the factor is outside (0, 1]: write–verify can tighten a band only.
+        """
+        if not 0 < factor <= 1:
+            raise InputError(f"factor={factor!r}: write–verify can only tighten, 0 < factor <= 1")
+        cost = replace(
+            self.programming, pulses_per_write=self.programming.pulses_per_write / factor
+        )
+        return replace(self, write_noise=self.write_noise.scaled(factor), programming=cost)

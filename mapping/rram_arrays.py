@@ -1,0 +1,215 @@
+"""Layers on RRAM crossbars: differential pairs, tiled, with digitised partial sums."""
+
+import math
+from dataclasses import replace
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from zerohm._arrays import Array
+from zerohm._config import STRICT
+from zerohm._errors import InputError
+
+from ..crossbar import ADC, DAC, Crossbar, Ledger, read_back_full_scale
+from ..devices import Cell
+from . import differential, tiling
+from .protocol import WriteNoise
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class RRAMHardware:
+    """RRAM crossbars with differential pairs behind the hardware protocol.
+
+    Parameters
+    ----------
+    cell : model of every cell.
+    tile : (word lines, bit lines) of the largest array; a layer is cut into as few tiles as
+        possible and the partial sums of its row blocks are digitised one by one and added.
+    dac, adc : converters; ``None`` for exact ones.
+    wire_resistance : Ω per wire segment.
+    weight_range : largest |weight| times √inputs, so that a layer with n inputs (bias included)
+        stores weights in ±weight_range/√n over the whole conductance window.
+    current_range : full scale of the ADC in units of read voltage · window · √rows.
+    read_voltage : V, full scale of the inputs.
+    precision : floating-point type of the simulation.
+
+    Raises
+    ------
+    InputError : a tile smaller than 1 × 2.
+    """
+
+    cell: Cell
+    tile: tuple[int, int] = (128, 128)
+    dac: DAC | None = DAC(bits=8)
+    adc: ADC | None = ADC(bits=8)
+    wire_resistance: Annotated[float, Field(ge=0)] = 0.0
+    weight_range: Annotated[float, Field(gt=0)] = 6.0
+    current_range: Annotated[float, Field(gt=0)] = 1.0
+    read_voltage: Annotated[float, Field(gt=0)] = 0.2
+    precision: Literal["float32", "float64"] = "float32"
+
+    @property
+    def name(self) -> str:
+        return "rram"
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return (*self.cell.citations, "Shafiee2016")
+
+    @property
+    def cells_per_weight(self) -> int:
+        return 2
+
+    def weight_limit(self, inputs: int) -> float:
+        """Largest |weight| of a layer with this many inputs."""
+        return self.weight_range / math.sqrt(inputs)
+
+    def write_noise(self, weights: Array) -> WriteNoise:
+        """Statistics of the write noise of these weights (out, in), both devices of the pair."""
+        limit = self.weight_limit(weights.shape[1])
+        std, slope = differential.noise_of_weights(weights, limit, self.cell)
+        return WriteNoise(std=std, std_slope=slope, density=self.cell.write_noise.density)
+
+    def read_back_std(self, weights: Array) -> Array:
+        """Standard deviation of reading a pair back: both devices' noise and the ADC's rounding."""
+        limit = self.weight_limit(weights.shape[1])
+        carrying = self.cell.conductance_min + np.abs(weights) * (self.cell.window / limit)
+        resting = np.asarray(self.cell.conductance_min, dtype=weights.dtype)
+        variance = self.cell.read_back_std(carrying) ** 2 + self.cell.read_back_std(resting) ** 2
+        if self.adc is not None:
+            step = self.adc.step(read_back_full_scale(self.cell, differential=True))
+            variance = variance + step**2 / 12.0
+        std: Array = np.sqrt(variance) * (limit / self.cell.window)
+        return std
+
+    def tightened(self, factor: float) -> Self:
+        """The same arrays verified to a band ``factor`` times as wide."""
+        return replace(self, cell=self.cell.tightened(factor))
+
+    def program(self, weights: Array, *, rng: Generator, copies: int = 1) -> "ProgrammedRRAM":
+        """Write the weights (out, in) onto fresh arrays.
+
+        Raises
+        ------
+        InputError : weights that are NaN or beyond ``weight_limit``.
+        """
+        return ProgrammedRRAM(self, weights, rng=rng, copies=copies)
+
+
+class ProgrammedRRAM:
+    """Crossbars that hold one layer; see :class:`zerohm.mapping.Programmed`."""
+
+    def __init__(
+        self, hardware: RRAMHardware, weights: Array, *, rng: Generator, copies: int
+    ) -> None:
+        self._hardware = hardware
+        self._shape = outputs, inputs = weights.shape
+        self._limit = hardware.weight_limit(inputs)
+        self._dtype = np.dtype(hardware.precision).type
+        self.ledger = Ledger()
+        rows, columns = hardware.tile
+        if rows < 1 or columns < 2:
+            raise InputError(f"tile={hardware.tile!r} must be at least 1 word line × 2 bit lines")
+        self._tiles = [
+            (out, into, self._array(into.stop - into.start, out.stop - out.start))
+            for out in tiling.blocks(outputs, columns // 2)
+            for into in tiling.blocks(inputs, rows)
+        ]
+        targets = self._targets(weights)
+        for out, into, array in self._tiles:
+            array.program(targets[into, 2 * out.start : 2 * out.stop], rng, copies=copies)
+
+    def _array(self, rows: int, outputs: int) -> Crossbar:
+        hardware, cell = self._hardware, self._hardware.cell
+        adc = hardware.adc
+        if adc is not None and adc.full_scale is None:
+            unit = hardware.read_voltage * cell.window * math.sqrt(rows)
+            adc = replace(adc, full_scale=hardware.current_range * unit)
+        array = Crossbar(
+            cell,
+            shape=(rows, 2 * outputs),
+            wire_resistance=hardware.wire_resistance,
+            dac=hardware.dac,
+            adc=adc,
+            differential=True,
+            read_voltage=hardware.read_voltage,
+            dtype=self._dtype,
+        )
+        array.ledger = self.ledger
+        return array
+
+    def _targets(self, weights: Array) -> Array:
+        largest = float(np.abs(weights).max())
+        if not largest <= self._limit * (1 + 1e-5):  # NaN compares false
+            raise InputError(
+                f"weights reach {largest:g}, but {weights.shape[1]} inputs can store at most "
+                f"±{self._limit:g}: clip or rescale them, or raise weight_range"
+            )
+        bounded = np.clip(weights.astype(self._dtype), -self._limit, self._limit)
+        return differential.to_conductances(bounded, self._limit, self._hardware.cell)
+
+    def apply(self, x: Array, *, rng: Generator) -> Array:
+        """W·x for a batch through DAC, array, read noise and ADC, tile by tile."""
+        if x.shape[-1] != self._shape[1]:
+            raise InputError(f"inputs have width {x.shape[-1]}, the layer takes {self._shape[1]}")
+        hardware = self._hardware
+        voltages = np.asarray(x, dtype=self._dtype) * self._dtype(hardware.read_voltage)
+        total: Array | None = None
+        for out, into, array in self._tiles:
+            current = array.read(voltages[..., into], rng)
+            if total is None:
+                total = np.zeros((*current.shape[:-1], self._shape[0]), dtype=self._dtype)
+            total[..., out] += current
+        assert total is not None  # a layer has at least one tile
+        total *= self._limit / (hardware.read_voltage * hardware.cell.window)
+        return total
+
+    def read_back(self, *, rng: Generator) -> Array:
+        """Stored weights as the converter reports them, pair by pair, with read-back noise."""
+        return self._gather([array.read_cells(rng) for _, _, array in self._tiles])
+
+    def rewrite(self, weights: Array, where: NDArray[np.bool_], *, rng: Generator) -> None:
+        """Program the selected weights anew; the rest keep their state."""
+        targets = self._targets(weights)
+        cells = np.repeat(where.T, 2, axis=1)
+        for out, into, array in self._tiles:
+            tile = into, slice(2 * out.start, 2 * out.stop)
+            if cells[tile].any():
+                array.rewrite(targets[tile], cells[tile], rng)
+
+    def advance(self, seconds: float, *, rng: Generator) -> None:
+        """Let time pass in every array."""
+        for _, _, array in self._tiles:
+            array.advance(seconds)
+
+    @property
+    def truth(self) -> Array:
+        """The true stored weights, which no converter can report."""
+        pairs = [array.conductance for _, _, array in self._tiles]
+        return self._gather([g[..., 0::2] - g[..., 1::2] for g in pairs])
+
+    def _gather(self, differences: list[Array]) -> Array:
+        """Weights (..., out, in) from the tiles' conductance differences (..., in, out)."""
+        outputs, inputs = self._shape
+        full = np.empty((*differences[0].shape[:-2], inputs, outputs), dtype=self._dtype)
+        for (out, into, _), difference in zip(self._tiles, differences, strict=True):
+            full[..., into, out] = difference
+        return differential.to_weights(full, self._limit, self._hardware.cell)
+
+
+def rram(cell: Cell, **options: object) -> RRAMHardware:
+    """RRAM crossbars of this cell; ``options`` are the fields of :class:`RRAMHardware`.
+
+    Examples
+    --------
+    >>> from zerohm import devices
+    >>> hardware = rram(devices.preset("Wan2022"), tile=(64, 64))
+    >>> state = hardware.program(np.zeros((3, 5)), rng=np.random.default_rng(0))
+    >>> state.apply(np.ones((2, 5)), rng=np.random.default_rng(1)).shape
+    (2, 3)
+    """
+    return RRAMHardware(cell=cell, **options)  # type: ignore[arg-type]

@@ -1,0 +1,162 @@
+"""The look of every figure and its pieces: lines with bands, references, a broken axis."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from .statistics import quartiles
+
+Array = NDArray[Any]
+
+MARKERS = "os^Dv<>"
+DASHES = ((4, 2), (1, 1.5), (6, 1.5, 1, 1.5))
+FEW_SEEDS = 10
+"""Up to this many seeds are also drawn one by one."""
+LOWER, UPPER = 0.12, 0.17
+"""Where a broken axis is broken, as fractions of its height."""
+
+
+def paper() -> AbstractContextManager[None]:
+    """matplotlib settings of ``paper.mplstyle`` for the length of a block."""
+    return matplotlib.style.context("zerohm.sweeps.paper")
+
+
+class PaperFigure(Figure):
+    """A figure that is also saved in the style that it was drawn in (fonts, resolution)."""
+
+    def savefig(self, *args: Any, **kwargs: Any) -> None:
+        """As ``Figure.savefig``."""
+        with paper():
+            super().savefig(*args, **kwargs)
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        image = BytesIO()
+        self.savefig(image, format="png")
+        return image.getvalue()
+
+
+@dataclass
+class Legend:
+    """Entries of a legend, collected while drawing."""
+
+    title: str | None
+    handles: list[Any] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    def add(self, handle: Any, name: str) -> None:
+        """One more entry."""
+        self.handles.append(handle)
+        self.names.append(name)
+
+    def draw(self, ax: Axes) -> None:
+        """Put the legend above the axes, where it can't hide data."""
+        ax.legend(
+            self.handles,
+            self.names,
+            title=self.title,
+            alignment="left",
+            loc="lower left",
+            bbox_to_anchor=(0, 1.02),
+            ncols=1 if max(map(len, self.names)) > 30 else 2,
+        )
+
+
+def draw_line(ax: Axes, x: Array, accuracy: xr.DataArray, name: str, legend: Legend) -> None:
+    """Draw accuracies in percent; over ``seed`` their median, quartiles and, if few, each one."""
+    marker = MARKERS[len(legend.names) % len(MARKERS)]
+    percent = 100 * accuracy
+    if "seed" not in accuracy.dims:
+        legend.add(ax.plot(x, percent.values, marker=marker, label=name)[0], name)
+        return
+    low, median, high = quartiles(percent).values
+    (line,) = ax.plot(x, median, marker=marker, label=name)
+    colour = line.get_color()
+    band = ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    legend.add((band, line), name)
+    if accuracy.sizes["seed"] <= FEW_SEEDS:
+        points: dict[str, Any] = {
+            "marker": ".",
+            "markeredgewidth": 0,
+            "markersize": 4,
+            "linestyle": "none",
+        }
+        ax.plot(x, percent.values, color=colour, alpha=0.4, gid="seeds", **points)
+
+
+def draw_references(
+    ax: Axes, references: Mapping[str, float], low: float, high: float, legend: Legend
+) -> None:
+    """Dashed lines at reference accuracies (percent), all of them visible.
+
+    Where nothing but references lies in the lower half of the axis, the axis is broken.
+
+    Parameters
+    ----------
+    low, high : range of what is drawn already, percent.
+    """
+    for number, (name, value) in enumerate(references.items()):
+        dashes = (0, DASHES[number % len(DASHES)])
+        line = ax.axhline(value, label=name, color="0.3", linewidth=0.8, linestyle=dashes, zorder=1)
+        legend.add(line, f"{name[:1].upper()}{name[1:]} ({value:.3g} %)")
+    levels = sorted({low, *(value for value in references.values() if value < low)})
+    top = max([high, *references.values()])
+    gaps = np.diff(levels)
+    if len(gaps) and gaps.max() > (top - levels[0]) / 2:
+        cut = int(gaps.argmax()) + 1
+        margin = max(0.08 * (top - levels[cut]), 0.5)
+        _break_axis(ax, levels[:cut], levels[cut] - margin, top + margin)
+
+
+def set_x_scale(ax: Axes, x: Array) -> None:
+    """Logarithmic if all values are positive and span more than a decade, otherwise linear."""
+    if x.min() <= 0 or x.max() <= 10 * x.min():
+        return
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if len(x) <= 8:
+        ax.xaxis.set_major_locator(FixedLocator(x.tolist()))
+        ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _break_axis(ax: Axes, below: list[float], bottom: float, top: float) -> None:
+    """Leave out the empty part of the y axis between ``max(below)`` and ``bottom``.
+
+    It stays one axis with a piecewise linear scale, marked by two strokes where it breaks.
+    """
+    room = 0.07 * (top - bottom)
+    values = [below[0] - room, below[-1] + room, bottom, top]
+    heights = [0.0, LOWER, UPPER, 1.0]
+    scale = (_piecewise(values, heights), _piecewise(heights, values))
+    ax.set_yscale("function", functions=scale)
+    ax.set_ylim(values[0], top)
+    ticks = MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(bottom, top)
+    visible = [float(tick) for tick in ticks if bottom <= tick <= min(top, 100)]
+    ax.yaxis.set_major_locator(FixedLocator([*below, *visible]))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    _mark_break(ax)
+
+
+def _piecewise(start: list[float], end: list[float]) -> Callable[[Array], Array]:
+    return lambda values: np.interp(values, start, end)
+
+
+def _mark_break(ax: Axes) -> None:
+    x, y = [0, 0], [LOWER, UPPER]
+    paper_colour = ax.get_facecolor()
+    shared: dict[str, Any] = {"transform": ax.transAxes, "clip_on": False, "zorder": 4}
+    stroke: dict[str, Any] = {"marker": [(-1, -0.5), (1, 0.5)], "markersize": 6}
+    ax.add_artist(Line2D(x, y, color=paper_colour, linewidth=2, solid_capstyle="butt", **shared))
+    ax.add_artist(Line2D(x, y, color="black", linestyle="none", mew=0.6, **stroke, **shared))

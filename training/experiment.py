@@ -1,0 +1,210 @@
+"""One training run described by flat settings: what the command line and sweeps run."""
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from zerohm._config import STRICT
+from zerohm._errors import InputError, checked, choose
+from zerohm._random import stream
+
+from .. import datasets, devices
+from ..crossbar import ADC, DAC
+from ..mapping import Hardware, digital, rram
+from .backprop import Backprop
+from .linear import LinearClassifier
+from .mezo import MeZO
+from .network import Network, mlp
+from .noisezo import NoiseZO
+from .protocol import Method
+from .recipes import HIDDEN, recipe
+from .run import fit
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+METHODS: dict[str, type[Any]] = {
+    "noisezo": NoiseZO,
+    "mezo": MeZO,
+    "backprop": Backprop,
+    "linear": LinearClassifier,
+}
+"""Every training method by the name that settings use."""
+
+HARDWARE = ("rram", "digital", "int8")
+"""Every substrate by the name that settings use."""
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Bits = Annotated[int, Field(ge=2, le=24)]
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Experiment:
+    """Settings of one training run, apart from those of the method.
+
+    Parameters
+    ----------
+    task, split : name of the data and of their division into training and test part.
+    method, hardware : see :data:`METHODS` and :data:`HARDWARE`.
+    device : name of a preset or path of a device card (rram only).
+    seed : of every random draw.
+    passes, batch : budget of forward passes of one mini-batch, and its size.
+    hidden : widths of the hidden layers, as numbers or text such as ``"100,100"``.
+    write_noise, read_noise, readback_noise : standard deviation per device as a fraction of the
+        conductance window; unset, the device's own.
+    dac_bits, adc_bits : of the converters.
+    wire_resistance : Ω per wire segment.
+    evaluations : records along the run.
+    validation : test on a held-out part of the training data instead of the test data.
+    """
+
+    task: str = "digits"
+    split: str | None = None
+    method: str = "noisezo"
+    hardware: str = "rram"
+    device: str | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    passes: Annotated[int, Field(ge=1)] = 30_000
+    batch: Annotated[int, Field(ge=1)] = 128
+    hidden: str | int | tuple[int, ...] | None = None
+    write_noise: Fraction | None = None
+    read_noise: Fraction | None = None
+    readback_noise: Fraction | None = None
+    dac_bits: Bits | None = None
+    adc_bits: Bits | None = None
+    wire_resistance: Annotated[float, Field(ge=0)] | None = None
+    evaluations: Annotated[int, Field(ge=1)] = 20
+    validation: bool = False
+
+    def load_task(self) -> datasets.Task:
+        """The data."""
+        task = datasets.load(self.task, split=self.split)
+        return task.validation() if self.validation else task
+
+    def build_hardware(self) -> Hardware:
+        """What the layers are built on."""
+        choose("hardware", self.hardware, HARDWARE)
+        if self.hardware == "rram":
+            cell = devices.find(self.device or "Wan2022").with_noise(
+                write=self.write_noise, read=self.read_noise, read_back=self.readback_noise
+            )
+            return rram(
+                cell,
+                dac=DAC(bits=self.dac_bits or 8),
+                adc=ADC(bits=self.adc_bits or 8),
+                wire_resistance=self.wire_resistance or 0.0,
+            )
+        given = [name for name in _RRAM_ONLY if getattr(self, name) is not None]
+        if given:
+            raise InputError(f"hardware {self.hardware!r} has no {', '.join(given)}: only rram has")
+        return digital(bits=8) if self.hardware == "int8" else digital()
+
+    def build_network(self, task: datasets.Task) -> Network:
+        """The network on its hardware."""
+        activation: Literal["relu", "tanh"] = "tanh" if self.task == "vowel" else "relu"
+        return mlp(
+            [task.features, *self._hidden_widths(), task.classes],
+            hardware=self.build_hardware(),
+            activation=activation,
+            input_limit=task.input_limit,
+        )
+
+    def _hidden_widths(self) -> tuple[int, ...]:
+        if self.method == "linear" and self.hidden is None:
+            return ()
+        if self.hidden is None:
+            return HIDDEN[self.task]
+        if isinstance(self.hidden, tuple):
+            return self.hidden
+        try:
+            return tuple(int(width) for width in str(self.hidden).split(",") if width.strip())
+        except ValueError:
+            raise InputError(
+                f"hidden={self.hidden!r}: widths of hidden layers, for example 64 or 100,100"
+            ) from None
+
+
+_FRAME = tuple(field.name for field in fields(Experiment))
+_RRAM_ONLY = (
+    "device",
+    "write_noise",
+    "read_noise",
+    "readback_noise",
+    "dac_bits",
+    "adc_bits",
+    "wire_resistance",
+)
+
+
+class Prepared(NamedTuple):
+    """A run whose settings have all been checked."""
+
+    settings: Experiment
+    task: datasets.Task
+    network: Network
+    method: Method
+
+
+def prepare(**settings: Any) -> Prepared:
+    """Check all settings of a run, before any long work.
+
+    Raises
+    ------
+    InputError : an unknown name or a value outside its range, with what is allowed.
+    """
+    for kind, allowed in (("method", METHODS), ("task", datasets.names())):
+        if kind in settings:
+            choose(kind, settings[kind], allowed)
+    method_name = settings.get("method", Experiment.method)
+    method_type = METHODS[method_name]
+    own = tuple(field.name for field in fields(method_type))
+    for name in settings:
+        choose(f"setting of {method_name}", name, (*_FRAME, *own))
+    complete = {**recipe(method_name, settings.get("task", Experiment.task)), **settings}
+    frame = {name: value for name, value in complete.items() if name in _FRAME}
+    rest = {name: value for name, value in complete.items() if name in own}
+    experiment = checked(Experiment, "settings", **frame)
+    method: Method = checked(method_type, f"method {method_name}", **rest)
+    task = experiment.load_task()
+    network = experiment.build_network(task)
+    method.start(network, network.initial_parameters(stream(0)), rng=stream(0))
+    return Prepared(settings=experiment, task=task, network=network, method=method)
+
+
+def experiment(*, progress: bool = False, **settings: Any) -> "xr.Dataset":
+    """Run one training experiment described by flat settings.
+
+    Parameters
+    ----------
+    progress : show a progress bar on a terminal.
+    settings : fields of :class:`Experiment` and of the method's settings.
+
+    Returns
+    -------
+    The Dataset of :func:`zerohm.training.fit`.
+
+    Raises
+    ------
+    InputError : an unknown name or a value outside its range, before any long work.
+
+    Examples
+    --------
+    >>> run = experiment(task="digits", method="backprop", hardware="digital", passes=100,
+    ...                  evaluations=1, seed=1)
+    >>> run.attrs["method"], run.sizes["step"]
+    ('backprop', 1)
+    """
+    ready = prepare(**settings)
+    chosen = ready.settings
+    return fit(
+        ready.network,
+        ready.task,
+        method=ready.method,
+        seed=chosen.seed,
+        passes=chosen.passes,
+        batch=chosen.batch,
+        evaluations=chosen.evaluations,
+        progress=progress,
+    )

@@ -1,0 +1,247 @@
+"""Multilayer perceptrons whose layers run on hardware.
+
+The trainable parameters of a network are one flat vector: layer by layer, each layer's weight
+matrix (out, in + 1) in row order, its last column the bias. The bias is a word line like any
+other, driven by a constant input.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+
+from zerohm._arrays import Array
+from zerohm._errors import InputError
+
+from ..crossbar import Ledger
+from ..mapping import Hardware, Programmed, WriteNoise
+
+Activation = Literal["relu", "tanh"]
+
+
+def activate(z: Array, activation: Activation) -> Array:
+    """The nonlinearity between layers, computed digitally."""
+    result: Array = np.maximum(z, 0.0) if activation == "relu" else np.tanh(z)
+    return result
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One fully connected layer on hardware.
+
+    ``input_limit`` is the largest |input| that the converters represent; ``inputs`` does not
+    count the bias.
+    """
+
+    outputs: int
+    inputs: int
+    hardware: Hardware
+    input_limit: float
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the weight matrix, bias included."""
+        return self.outputs, self.inputs + 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers with one activation function between them; see :func:`mlp`."""
+
+    layers: tuple[Layer, ...]
+    activation: Activation
+
+    @cached_property
+    def bounds(self) -> tuple[int, ...]:
+        """Where each layer begins and ends in the parameter vector."""
+        sizes = [layer.outputs * (layer.inputs + 1) for layer in self.layers]
+        return tuple(np.cumsum([0, *sizes]).tolist())
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable parameters, biases included."""
+        return self.bounds[-1]
+
+    @cached_property
+    def limits(self) -> Array:
+        """Largest |weight| that the hardware stores, one per parameter."""
+        values = [layer.hardware.weight_limit(layer.shape[1]) for layer in self.layers]
+        return np.repeat(values, np.diff(self.bounds)).astype(np.float32)
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(k for layer in self.layers for k in layer.hardware.citations))
+
+    def matrices(self, parameters: Array) -> list[Array]:
+        """The layers' matrices (..., out, in + 1) as views of parameter vectors (..., d)."""
+        return [
+            parameters[..., a:b].reshape(*parameters.shape[:-1], *layer.shape)
+            for layer, (a, b) in zip(self.layers, pairwise(self.bounds), strict=True)
+        ]
+
+    def flatten(self, matrices: Sequence[Array]) -> Array:
+        """Parameter vectors (..., d) of the layers' matrices (..., out, in + 1)."""
+        lead = matrices[0].shape[:-2]
+        return np.concatenate([m.reshape(*lead, -1) for m in matrices], axis=-1)
+
+    def initial_parameters(self, rng: Generator) -> Array:
+        """Uniform weights of variance 2/inputs (ReLU) or 1/inputs (tanh), zero biases; float32."""
+        gain = 6.0 if self.activation == "relu" else 3.0
+        matrices = []
+        for layer in self.layers:
+            bound = np.sqrt(gain / layer.inputs)
+            weights = rng.uniform(-bound, bound, layer.shape)
+            weights[:, -1] = 0.0
+            matrices.append(weights.astype(np.float32))
+        return self.flatten(matrices)
+
+    def program(self, parameters: Array, *, rng: Generator, copies: int = 1) -> "ProgrammedNetwork":
+        """Store a parameter vector (d,): every layer is written once, with its write noise."""
+        states = [
+            layer.hardware.program(matrix, rng=rng, copies=copies)
+            for layer, matrix in zip(self.layers, self.matrices(parameters), strict=True)
+        ]
+        return ProgrammedNetwork(self, states)
+
+    def write_noise(self, parameters: Array) -> WriteNoise:
+        """Statistics of the write noise, vectors (d,) in weight units."""
+        noises = [
+            layer.hardware.write_noise(matrix)
+            for layer, matrix in zip(self.layers, self.matrices(parameters), strict=True)
+        ]
+        densities = {noise.density for noise in noises}
+        if len(densities) > 1:
+            raise InputError("layers with different write-noise distributions cannot be trained")
+        return WriteNoise(
+            std=self._spread([noise.std for noise in noises]),
+            std_slope=self._spread([noise.std_slope for noise in noises]),
+            density=densities.pop(),
+        )
+
+    def read_back_std(self, parameters: Array) -> Array:
+        """Standard deviation of reading each parameter back, vector (d,)."""
+        return self._spread(
+            [
+                layer.hardware.read_back_std(matrix)
+                for layer, matrix in zip(self.layers, self.matrices(parameters), strict=True)
+            ]
+        )
+
+    def tightened(self, factors: Sequence[float]) -> "Network":
+        """The same network with each layer verified to a narrower band."""
+        layers = [
+            replace(layer, hardware=layer.hardware.tightened(factor))
+            for layer, factor in zip(self.layers, factors, strict=True)
+        ]
+        return replace(self, layers=tuple(layers))
+
+    def ideal_forward(self, parameters: Array, x: Array) -> list[Array]:
+        """Exact digital computation: every layer's input with its bias column, then the logits."""
+        signals = []
+        signal = x
+        for index, matrix in enumerate(self.matrices(parameters)):
+            if index:
+                signal = activate(signal, self.activation)
+            signal = with_constant(signal, 1.0)
+            signals.append(signal)
+            signal = signal @ matrix.T
+        return [*signals, signal]
+
+    def _spread(self, values: Sequence[Array]) -> Array:
+        """One vector (d,) of per-layer values that broadcast against the layers' matrices."""
+        full = [
+            np.broadcast_to(value, layer.shape)
+            for layer, value in zip(self.layers, values, strict=True)
+        ]
+        return self.flatten(full)
+
+
+class ProgrammedNetwork:
+    """One physical state of a network: what one programming event left behind."""
+
+    def __init__(self, network: Network, states: Sequence[Programmed]) -> None:
+        self.network = network
+        self.states = states
+
+    def forward(self, x: Array, *, rng: Generator) -> Array:
+        """Logits (batch, classes), or (copies, batch, classes), of inputs (batch, features)."""
+        signal = x
+        for index, (layer, state) in enumerate(zip(self.network.layers, self.states, strict=True)):
+            if index:
+                signal = activate(signal, self.network.activation)
+            scaled = with_constant(signal, 1.0) / np.float32(layer.input_limit)
+            signal = state.apply(scaled, rng=rng) * np.float32(layer.input_limit)
+        return signal
+
+    def read_back(self, *, rng: Generator) -> Array:
+        """What can be known of the stored parameters: (d,) or (copies, d)."""
+        return self.network.flatten([state.read_back(rng=rng) for state in self.states])
+
+    @property
+    def truth(self) -> Array:
+        """The true stored parameters, for tests and baselines only."""
+        return self.network.flatten([state.truth for state in self.states])
+
+    @property
+    def ledger(self) -> Ledger:
+        """Totals over the layers."""
+        total = Ledger()
+        for state in self.states:
+            total.add(state.ledger)
+        return total
+
+
+def with_constant(signal: Array, value: float) -> Array:
+    """The signal (..., n) with one more column that holds a constant: the bias input."""
+    extended = np.empty((*signal.shape[:-1], signal.shape[-1] + 1), dtype=signal.dtype)
+    extended[..., :-1] = signal
+    extended[..., -1] = value
+    return extended
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    hardware: Hardware,
+    activation: Activation = "relu",
+    input_limit: float = 1.0,
+    hidden_limit: float | None = None,
+) -> Network:
+    """A multilayer perceptron on hardware.
+
+    Parameters
+    ----------
+    sizes : widths of input, hidden and output layers, at least two.
+    hardware : what every layer is built on.
+    activation : "relu" or "tanh".
+    input_limit : largest |input| of the data.
+    hidden_limit : largest hidden activation that the converters represent; default 1 for tanh,
+        4 for relu, beyond which the next layer's converter saturates (and counts it).
+
+    Raises
+    ------
+    InputError : fewer than two sizes, a size below 1, an unknown activation, or a limit that is
+        not positive.
+
+    Examples
+    --------
+    >>> from zerohm import mapping
+    >>> mlp([64, 32, 10], hardware=mapping.digital()).parameters
+    2410
+    """
+    if len(sizes) < 2 or min(sizes) < 1:
+        raise InputError(f"sizes={list(sizes)!r}: need at least input and output widths, all >= 1")
+    if activation not in ("relu", "tanh"):
+        raise InputError(f"unknown activation {activation!r}; allowed: relu, tanh")
+    hidden = hidden_limit or (1.0 if activation == "tanh" else 4.0)
+    if not (input_limit > 0 and hidden > 0):
+        raise InputError("input_limit and hidden_limit must be positive")
+    layers = tuple(
+        Layer(outputs, inputs, hardware, hidden if index else input_limit)
+        for index, (inputs, outputs) in enumerate(pairwise(sizes))
+    )
+    return Network(layers, activation)

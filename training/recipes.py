@@ -1,0 +1,24 @@
+"""Hyperparameters per task and method, chosen on a validation part of the training data.
+
+``benchmarks/choose_hyperparameters.py`` is how they were chosen; no test data took part.
+"""
+
+from typing import Any
+
+HIDDEN: dict[str, tuple[int, ...]] = {
+    "digits": (32,),
+    "vowel": (32,),
+    "mnist": (64,),
+    "fashion-mnist": (64,),
+}
+"""Hidden layers of each task's usual network."""
+
+RECIPES: dict[tuple[str, str], dict[str, Any]] = {
+    ("noisezo", "digits"): {"learning_rate": 0.01, "batch": 512},
+}
+"""Settings of (method, task) that differ from the method's defaults."""
+
+
+def recipe(method: str, task: str) -> dict[str, Any]:
+    """The settings for a method on a task; empty where the defaults serve."""
+    return RECIPES.get((method, task), {})

@@ -1,0 +1,234 @@
+"""The training loop: any method, any network, one labelled record of what happened."""
+
+import json
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.random import Generator
+from tqdm import tqdm
+
+from zerohm._arrays import Array
+from zerohm._errors import InputError
+from zerohm._random import stream
+
+from ..crossbar import PARTS
+from ..datasets import Task
+from .losses import Labels, accuracy
+from .network import Network
+from .protocol import Batches, Method, Trainer
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_VARIABLES = {
+    "deployed_accuracy": ("1", "Test accuracy on freshly programmed hardware"),
+    "master_accuracy": ("1", "Test accuracy of the digital master copy"),
+    "train_loss": ("1", "Training loss (mean since the last record)"),
+    "forward_passes": ("1", "Forward passes of one mini-batch"),
+    "sample_forwards": ("1", "Forward passes of one sample"),
+    "cell_writes": ("1", "Programming events per cell (mean)"),
+    "cells_read_back": ("1", "Cells read back"),
+    "dac_conversions": ("1", "Digital-to-analog conversions"),
+    "adc_conversions": ("1", "Analog-to-digital conversions"),
+    "dac_saturations": ("1", "Digital-to-analog conversions beyond full scale"),
+    "adc_saturations": ("1", "Analog-to-digital conversions beyond full scale"),
+    "clipped_cells": ("1", "Programming events that ended at the device's own limit"),
+    "hardware_time": ("s", "Time that the hardware was busy"),
+}
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss is not finite any more; the message names the remedy."""
+
+
+def fit(
+    network: Network,
+    task: Task,
+    *,
+    method: Method,
+    seed: int,
+    passes: int = 30_000,
+    batch: int = 128,
+    evaluations: int = 20,
+    deployments: int = 5,
+    config: dict[str, Any] | None = None,
+    progress: bool = True,
+) -> "xr.Dataset":
+    """Train a network and record it.
+
+    Parameters
+    ----------
+    network, task, method : what to train, on what, how.
+    seed : of every random draw; the same seed gives the same bits.
+    passes : budget of forward passes of one mini-batch.
+    batch : samples in a mini-batch, drawn with replacement.
+    evaluations : number of records along the run, the last one at its end.
+    deployments : fresh programmings of the final hardware that each record averages over.
+    config : further settings to keep with the result.
+    progress : show a progress bar on a terminal.
+
+    Returns
+    -------
+    Dataset with dimension ``step`` (number of updates) and one variable per quantity, with
+    units; ``energy_J`` has the extra dimension ``part``. Attributes name method, hardware,
+    device, task, seed, versions and the full configuration.
+
+    Raises
+    ------
+    InputError : a budget, batch or number of records below 1, a network that does not fit the
+        task, or a method that cannot use the hardware.
+    TrainingDiverged : the loss is not finite any more.
+
+    Examples
+    --------
+    >>> import zerohm as zo
+    >>> model = zo.training.mlp([64, 16, 10], hardware=zo.mapping.digital())
+    >>> run = zo.training.fit(model, zo.datasets.load("digits"),
+    ...                       method=zo.training.Backprop(), seed=0, passes=200, evaluations=2)
+    >>> bool(run.deployed_accuracy[-1] > 0.5)
+    True
+    """
+    _check(
+        network, task, passes=passes, batch=batch, evaluations=evaluations, deployments=deployments
+    )
+    initial = network.initial_parameters(stream(seed, "initial parameters"))
+    trainer = method.start(network, initial, rng=stream(seed, "training"))
+    batches = _mini_batches(task, batch, stream(seed, "mini-batches"))
+    records: list[dict[str, Any]] = []
+    losses: list[float] = []
+    steps = 0
+    title = f"{method.name} on {task.name}, seed {seed}"
+    with tqdm(total=passes, desc=title, unit="pass", delay=2, disable=_hidden(progress)) as bar:
+        while trainer.forward_passes < passes:
+            before = trainer.forward_passes
+            losses.append(trainer.step(batches, before / passes))
+            steps += 1
+            bar.update(trainer.forward_passes - before)
+            if trainer.forward_passes >= passes * (len(records) + 1) / evaluations:
+                mean_loss = float(np.mean(losses))
+                if not math.isfinite(mean_loss):
+                    raise TrainingDiverged(
+                        f"{method.name} diverged: the loss is {mean_loss} after "
+                        f"{trainer.forward_passes} passes; lower its learning_rate"
+                    )
+                rng = stream(seed, "evaluation", steps)
+                record = {"step": steps, "train_loss": mean_loss, **_totals(trainer, batch)}
+                records.append({**record, **_accuracies(trainer, task, deployments, rng)})
+                losses = []
+    attributes = {
+        "method": method.name,
+        "hardware": network.layers[0].hardware.name,
+        "device": _device(network),
+        "task": task.name,
+        "split": task.split,
+        "chance": task.chance,
+        "seed": seed,
+        "citations": ", ".join((*method.citations, *network.citations, *task.citations)),
+        "config": json.dumps(
+            {
+                "method": asdict(method),  # type: ignore[call-overload]
+                "hardware": asdict(network.layers[0].hardware),  # type: ignore[call-overload]
+                "sizes": [network.layers[0].inputs, *(layer.outputs for layer in network.layers)],
+                "activation": network.activation,
+                "passes": passes,
+                "batch": batch,
+                **(config or {}),
+            }
+        ),
+    }
+    return _dataset(records, attributes)
+
+
+def _check(network: Network, task: Task, **counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise InputError(f"{name}={value!r} must be at least 1")
+    inputs, outputs = network.layers[0].inputs, network.layers[-1].outputs
+    if (inputs, outputs) != (task.features, task.classes):
+        raise InputError(
+            f"the network has {inputs} inputs and {outputs} outputs, task {task.name!r} needs "
+            f"{task.features} and {task.classes}"
+        )
+
+
+def _hidden(progress: bool) -> bool | None:
+    """Tell tqdm to hide the bar, or (None) to show it on terminals only."""
+    return None if progress else True
+
+
+def _mini_batches(task: Task, batch: int, rng: Generator) -> Batches:
+    inputs, labels = task.train_inputs, task.train_labels
+
+    def draw() -> tuple[Array, Labels]:
+        chosen = rng.integers(0, len(labels), batch)
+        return inputs[chosen], labels[chosen]
+
+    return draw
+
+
+def _totals(trainer: Trainer, batch: int) -> dict[str, Any]:
+    """The counters of a run so far."""
+    ledger = trainer.ledger
+    layers, bounds = trainer.network.layers, trainer.network.bounds
+    cells = trainer.arrays * sum(
+        layer.hardware.cells_per_weight * size
+        for layer, size in zip(layers, np.diff(bounds), strict=True)
+    )
+    return {
+        "forward_passes": trainer.forward_passes,
+        "sample_forwards": trainer.forward_passes * batch,
+        "cell_writes": ledger.cell_writes / cells,
+        "cells_read_back": ledger.cells_read_back,
+        "dac_conversions": ledger.dac_conversions,
+        "adc_conversions": ledger.adc_conversions,
+        "dac_saturations": ledger.dac_saturations,
+        "adc_saturations": ledger.adc_saturations,
+        "clipped_cells": ledger.clipped_cells,
+        "hardware_time": ledger.time_s,
+        "energy_J": [ledger.energy_J[part] for part in PARTS],
+    }
+
+
+def _accuracies(trainer: Trainer, task: Task, copies: int, rng: Generator) -> dict[str, float]:
+    """Test accuracy of the master copy, and on hardware programmed with it afresh."""
+    network, parameters = trainer.network, trainer.parameters
+    deployed = network.program(parameters, rng=rng, copies=copies)
+    logits = deployed.forward(task.test_inputs, rng=rng)
+    ideal = network.ideal_forward(parameters, task.test_inputs)[-1]
+    return {
+        "deployed_accuracy": float(np.mean(accuracy(logits, task.test_labels))),
+        "master_accuracy": float(accuracy(ideal, task.test_labels)),
+    }
+
+
+def _device(network: Network) -> str:
+    cell = getattr(network.layers[0].hardware, "cell", None)
+    return "none" if cell is None else str(cell.name)
+
+
+def _dataset(records: list[dict[str, Any]], attributes: dict[str, Any]) -> "xr.Dataset":
+    import xarray as xr  # slow to import
+
+    import zerohm
+
+    variables: dict[str, Any] = {
+        name: (
+            "step",
+            np.array([record[name] for record in records]),
+            {"units": unit, "long_name": text},
+        )
+        for name, (unit, text) in _VARIABLES.items()
+    }
+    variables["energy_J"] = (
+        ("step", "part"),
+        np.array([record["energy_J"] for record in records]),
+        {"units": "J", "long_name": "Energy used in training"},
+    )
+    steps = ("step", [record["step"] for record in records], {"long_name": "Updates"})
+    return xr.Dataset(
+        variables,
+        coords={"step": steps, "part": list(PARTS)},
+        attrs={**attributes, "zerohm_version": zerohm.__version__},
+    )
