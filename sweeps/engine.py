@@ -30,6 +30,7 @@ def run(
     workers: int = 1,
     fixed: Mapping[str, Any] | None = None,
     curves: bool = False,
+    attributes: Mapping[str, str] | None = None,
     progress: bool = True,
 ) -> xr.Dataset:
     """Call an experiment at every point of a grid and label what it returns.
@@ -51,6 +52,7 @@ def run(
     fixed : constant parameters.
     curves : also keep the variables with ``step`` whole, as ``<name>_curve``; shorter ones end
         in NaN.
+    attributes : further attributes of the result; no point depends on them.
     progress : show a progress bar on a terminal for work over two seconds.
 
     Returns
@@ -80,15 +82,16 @@ def run(
         raise InputError(f"workers must be an integer of at least 1, not {workers!r}")
     fixed = dict(fixed or {})
     plan = Plan.of(experiment, grid, fixed)
+    own = {**(attributes or {}), **plan.attributes(), "curves": int(curves)}
     archive = None
     if store is not None:
         check_recognisable(experiment)
         archive = Store.at(store)
-        if (finished := archive.finished(plan, curves)) is not None:
+        if (finished := archive.finished(plan, own)) is not None:
             return finished
     results, errors = _all_points(experiment, plan, archive, workers, curves, progress)
     dataset = assemble(plan, results, errors)
-    dataset.attrs |= {**plan.attributes(), **_versions(), "curves": int(curves)}
+    dataset.attrs |= {**own, **_versions()}
     if archive is not None:
         dataset = archive.write(dataset)
     _warn_of_failures(errors)

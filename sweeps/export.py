@@ -6,8 +6,8 @@ from pathlib import Path
 import xarray as xr
 from matplotlib.figure import Figure
 
-import zerohm
 from zerohm._errors import InputError
+from zerohm._version import __version__
 
 from .drawing import paper
 from .results import PathLike, check_writable, whole
@@ -36,19 +36,20 @@ def save_figure(figure: Figure, path: PathLike, *, data: xr.Dataset | None = Non
         raise InputError(f"{path}: a figure is saved as one of {', '.join(SUFFIXES)}")
     check_writable(path)
     if data is not None:
-        check_writable(path.with_suffix(".csv"))
+        _save_table(data, path.with_suffix(".csv"))
     with paper(), whole(path) as temporary:
         figure.savefig(temporary, metadata=_metadata(path.suffix.lower(), data))
-    if data is not None:
-        with whole(path.with_suffix(".csv")) as temporary:
-            _table(data).to_dataframe().to_csv(temporary)
 
 
-def _table(data: xr.Dataset) -> xr.Dataset:
+def _save_table(data: xr.Dataset, path: Path) -> None:
+    if "deployed_accuracy" not in data:
+        raise InputError("data has no variable 'deployed_accuracy' to save beside the figure")
     table = summary(data["deployed_accuracy"])
     if "step" in table.dims and "forward_passes" in data:
         table = table.assign(forward_passes=data["forward_passes"])
-    return table.reset_coords(drop=True)
+    check_writable(path)
+    with whole(path) as temporary:
+        table.reset_coords(drop=True).to_dataframe().to_csv(temporary)
 
 
 def _metadata(suffix: str, data: xr.Dataset | None) -> dict[str, str | None]:
@@ -56,7 +57,7 @@ def _metadata(suffix: str, data: xr.Dataset | None) -> dict[str, str | None]:
     attributes = {} if data is None else data.attrs
     names = [n for n in attributes if n in PROVENANCE or n.endswith("_version")]
     facts = json.dumps({name: str(attributes[name]) for name in names})
-    creator = f"zerohm {zerohm.__version__}"
+    creator = f"zerohm {__version__}"
     if suffix == ".pdf":
         return {"Creator": creator, "Subject": facts, "CreationDate": None}
     if suffix == ".svg":

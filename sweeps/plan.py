@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-import zerohm
 from zerohm._errors import InputError
+from zerohm._version import __version__
 
 Value = bool | int | float | str
 Experiment = Callable[..., xr.Dataset]
@@ -41,7 +41,7 @@ class Plan:
         if both := sorted(set(grid) & set(fixed)):
             raise InputError(f"{both} are both swept and fixed: name each parameter once")
         axes = {_checked_name(name): _checked_values(name, grid[name]) for name in grid}
-        plan = cls(experiment_name(experiment), dict(fixed), axes, zerohm.__version__)
+        plan = cls(experiment_name(experiment), dict(fixed), axes, __version__)
         canonical(plan.fixed, "fixed")
         _check_signature(experiment, {**fixed, **plan.points()[0]})
         return plan

@@ -8,8 +8,10 @@ extended grid runs only what is new; whoever removes it loses nothing of ``resul
 import os
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
 
@@ -38,8 +40,8 @@ class Store:
         check_writable(points / "point.nc" if points.is_dir() else points)
         return cls(path, points)
 
-    def finished(self, plan: Plan, curves: bool) -> xr.Dataset | None:
-        """The result of exactly this sweep if the store holds it without a failed point.
+    def finished(self, plan: Plan, attributes: Mapping[str, Any]) -> xr.Dataset | None:
+        """The result with exactly these attributes if the store holds it without a failed point.
 
         Raises
         ------
@@ -58,9 +60,14 @@ class Store:
                 f"fixed {result.attrs['fixed']}, grid {result.attrs['grid']}): "
                 "choose another store or extend that grid"
             )
-        same = plan.attributes().items() <= result.attrs.items()
+        same = attributes.items() <= result.attrs.items()
         failed = bool((result["error"] != "").any())
-        return result if same and result.attrs["curves"] == int(curves) and not failed else None
+        return result if same and not failed else None
+
+    def extra(self, name: str) -> Path:
+        """Path for a sweep that belongs to this one, kept with its points."""
+        self.points.mkdir(exist_ok=True)
+        return self.points / name
 
     def read_point(self, key: str) -> xr.Dataset | None:
         """A finished point, or None."""

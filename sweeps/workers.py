@@ -9,7 +9,7 @@ from typing import Any
 import cloudpickle
 import joblib
 import xarray as xr
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from zerohm._errors import InputError
 

@@ -1,17 +1,26 @@
 """Gradient descent on the digital master copy, inside what the hardware can store."""
 
-import math
-
 import numpy as np
 
 from zerohm._arrays import Array
 
 
-class Descent:
-    """Stochastic gradient descent with momentum and a cosine schedule.
+def schedule(progress: float) -> float:
+    """Factor of the learning rate: 1 for two thirds of the budget, then linearly to 0.
 
-    v ← momentum·v + g,  w ← clip(w − rate·½(1 + cos π·progress)·v, ±limits). The limits are the
-    hardware's storage range: a master copy beyond them could not be programmed.
+    Examples
+    --------
+    >>> schedule(0.5), round(schedule(0.9), 9)
+    (1.0, 0.3)
+    """
+    return min(1.0, 3.0 * (1.0 - progress))
+
+
+class Descent:
+    """Stochastic gradient descent with averaged gradients.
+
+    v ← momentum·v + (1 − momentum)·g,  w ← clip(w − rate·schedule·v, ±limits). The limits are
+    the hardware's storage range: a master copy beyond them could not be programmed.
     """
 
     def __init__(self, learning_rate: float, momentum: float, limits: Array) -> None:
@@ -21,13 +30,10 @@ class Descent:
         self._velocity: Array | None = None
 
     def update(self, parameters: Array, gradient: Array, progress: float) -> None:
-        """Move the parameters one step along the gradient, in place."""
-        if self._momentum:
-            if self._velocity is None:
-                self._velocity = np.zeros_like(parameters)
-            self._velocity *= self._momentum
-            self._velocity += gradient
-            gradient = self._velocity
-        rate = self._rate * 0.5 * (1.0 + math.cos(math.pi * progress))
-        parameters -= np.float32(rate) * gradient
+        """Move the parameters (d,) one step along the gradient (d,), in place."""
+        if self._velocity is None:
+            self._velocity = np.zeros_like(parameters)
+        self._velocity *= self._momentum
+        self._velocity += (1.0 - self._momentum) * gradient
+        parameters -= np.float32(self._rate * schedule(progress)) * self._velocity
         np.clip(parameters, -self._limits, self._limits, out=parameters)

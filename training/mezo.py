@@ -33,7 +33,7 @@ class MeZO:
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     perturbation: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
     @property

@@ -41,7 +41,7 @@ class NoiseZO:
     Parameters
     ----------
     learning_rate : of the digital master copy.
-    momentum : 0 to below 1.
+    momentum : share of the previous gradients in their running average, 0 to below 1.
     estimator : "naive", "covariance", "wiener" or "score".
     equalize : narrow the verify bands until all layers have the same write noise in weight units.
     batches_per_programming : mini-batches that share one programming event.
@@ -52,7 +52,7 @@ class NoiseZO:
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     estimator: Literal["naive", "covariance", "wiener", "score"] = "wiener"
     equalize: bool = True
     batches_per_programming: Annotated[int, Field(ge=1)] = 1

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from zerohm._arrays import Array
 from zerohm._errors import InputError
 from zerohm._random import stream
+from zerohm._version import __version__
 
 from ..crossbar import PARTS
 from ..datasets import Task
@@ -211,8 +212,6 @@ def _device(network: Network) -> str:
 def _dataset(records: list[dict[str, Any]], attributes: dict[str, Any]) -> "xr.Dataset":
     import xarray as xr  # slow to import
 
-    import zerohm
-
     variables: dict[str, Any] = {
         name: (
             "step",
@@ -230,5 +229,5 @@ def _dataset(records: list[dict[str, Any]], attributes: dict[str, Any]) -> "xr.D
     return xr.Dataset(
         variables,
         coords={"step": steps, "part": list(PARTS)},
-        attrs={**attributes, "zerohm_version": zerohm.__version__},
+        attrs={**attributes, "zerohm_version": __version__},
     )

@@ -4,11 +4,11 @@ Subsystems are imported on first use, so that ``import zerohm`` stays fast.
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 from zerohm._citations import cite as cite
 from zerohm._errors import InputError as InputError
+from zerohm._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from zerohm import crossbar as crossbar
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from zerohm import mapping as mapping
     from zerohm import sweeps as sweeps
     from zerohm import training as training
-
-__version__ = _version("zerohm")
 
 _SUBSYSTEMS = ("crossbar", "datasets", "devices", "mapping", "sweeps", "training")
 __all__ = ["InputError", "__version__", "cite", *_SUBSYSTEMS]

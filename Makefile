@@ -1,0 +1,45 @@
+# Two commands on a fresh machine with Python 3.11+, pip and make:
+#   make demo   the main job, results in demo/
+#   make test   all checks and tests
+PYTHON ?= python3
+BIN := .venv/bin
+
+# One BLAS thread per process: the work is spread over processes.
+export OPENBLAS_NUM_THREADS := 1
+export MPLBACKEND := Agg
+
+.PHONY: demo test lint check notebooks benchmarks clean
+
+demo: .venv/.installed
+	$(BIN)/zerohm demo --out demo
+
+test: lint check notebooks
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+check: .venv/.installed-dev
+	$(BIN)/python -m pytest -n 2
+
+notebooks: .venv/.installed-dev
+	$(BIN)/jupytext --test --to py:percent notebooks/*.ipynb
+	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
+
+benchmarks: .venv/.installed-dev
+	$(BIN)/python benchmarks/crossbar_read.py
+	$(BIN)/python benchmarks/noisezo_accuracy.py
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+.venv/.installed-dev: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build demo *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,233 @@
+"""The command line: every command says what it did and where the result lies.
+
+Exit codes: 0 success, 2 unusable input (one message on stderr), 1 a run that failed, 130 stopped
+from the keyboard.
+"""
+
+import json
+import sys
+import tomllib
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+import zerohm
+from zerohm._errors import InputError, choose
+
+app = App(
+    name="zerohm",
+    help="Physics-first simulation of analog AI hardware that learns with forward passes only.",
+    version=zerohm.__version__,
+    result_action="return_value",
+)
+
+Settings = Annotated[list[str], Parameter(consume_multiple=True, negative=())]
+
+
+@app.command
+def demo(*, out: Path = Path("demo"), workers: int = 2, seed: int = 0) -> None:
+    """Train a network by its own write noise, sweep the noise, draw the figure (about a minute).
+
+    Parameters
+    ----------
+    out
+        Folder for the results; an interrupted demo goes on where it stopped.
+    workers
+        Number of processes.
+    seed
+        First of three seeds.
+    """
+    from zerohm.sweeps.demo import run_demo
+
+    print(run_demo(out, workers=workers, seed=seed))
+
+
+@app.command
+def presets(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+    """List the published device models.
+
+    Parameters
+    ----------
+    as_json
+        Machine-readable output.
+    """
+    cells = [zerohm.devices.preset(name) for name in zerohm.devices.presets()]
+    if as_json:
+        rows = [
+            {
+                "name": cell.name,
+                "description": cell.description,
+                "conductance_min_S": cell.conductance_min,
+                "conductance_max_S": cell.conductance_max,
+                "citations": list(cell.citations),
+            }
+            for cell in cells
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'preset':20}{'window (µS)':>14}  description")
+    for cell in cells:
+        window = f"{cell.conductance_min * 1e6:g} to {cell.conductance_max * 1e6:g}"
+        print(f"{cell.name:20}{window:>14}  {cell.description}")
+
+
+@app.command
+def train(
+    *,
+    task: str = "digits",
+    method: str = "noisezo",
+    hardware: str = "rram",
+    device: str | None = None,
+    set_: Annotated[Settings, Parameter(name="--set")] = [],  # noqa: B006 (never changed)
+    seed: int = 0,
+    out: Path = Path("run.nc"),
+) -> None:
+    """Train one network and record accuracy, forward passes, writes and energy.
+
+    Parameters
+    ----------
+    task
+        digits, vowel, mnist or fashion-mnist.
+    method
+        noisezo, mezo, backprop or linear.
+    hardware
+        rram, digital or int8.
+    device
+        Preset name or device card (.json); rram only, Wan2022 if not given.
+    set_
+        Further settings as key=value, for example write_noise=0.02 passes=30000 hidden=64.
+    seed
+        Of every random draw.
+    out
+        NetCDF file (.nc) for the record.
+    """
+    from zerohm import sweeps, training
+
+    settings: dict[str, Any] = {"task": task, "method": method, "hardware": hardware, "seed": seed}
+    if device is not None:
+        settings["device"] = device
+    settings |= _parse_settings(set_, taken=settings)
+    sweeps.check_writable(out)
+    run = training.experiment(progress=True, **settings)
+    sweeps.save(run, out)
+    last = run.isel(step=-1)
+    print(
+        f"{method} on {task}: {100 * float(last.deployed_accuracy):.1f} % on freshly programmed "
+        f"{hardware}, master copy {100 * float(last.master_accuracy):.1f} %, after "
+        f"{int(last.forward_passes)} forward passes and {float(last.cell_writes):g} writes per "
+        f"cell\nrecord: {out}"
+    )
+
+
+@app.command
+def sweep(config: Path, /, *, store: Path, workers: int = 1, seed: int | None = None) -> None:
+    """Run a grid of training experiments; a sweep that was stopped goes on where it stopped.
+
+    Parameters
+    ----------
+    config
+        TOML file: table [experiment] with constant settings, table [sweep] with a list of values
+        per swept setting, and optionally references = ["backprop", "linear"] at the top.
+    store
+        Result, a zarr directory.
+    workers
+        Number of processes.
+    seed
+        Of every run, where the file does not set or sweep it.
+    """
+    from zerohm.sweeps.training_sweep import sweep_training
+
+    fixed, grid, references = _read_sweep(config)
+    if seed is not None and "seed" not in fixed and "seed" not in grid:
+        fixed["seed"] = seed
+    result = sweep_training(grid, fixed=fixed, store=store, workers=workers, references=references)
+    sizes = ", ".join(f"{name}: {size}" for name, size in result.sizes.items() if name in grid)
+    print(f"swept {sizes}\nresult: {store}")
+
+
+@app.command
+def figure(
+    result: Path, /, *, kind: str = "noise-accuracy", x: str = "write_noise", out: Path
+) -> None:
+    """Draw a figure of a sweep or a run, with its data as CSV beside it.
+
+    Parameters
+    ----------
+    result
+        A sweep's store or a run's .nc file.
+    kind
+        noise-accuracy or learning-curves.
+    x
+        Swept setting on the horizontal axis of noise-accuracy.
+    out
+        Figure file: .pdf, .png or .svg.
+    """
+    from zerohm import sweeps
+
+    choose("kind of figure", kind, sweeps.FIGURES)
+    data = sweeps.load(result)
+    options = {"x": x} if kind == "noise-accuracy" else {}
+    sweeps.save_figure(sweeps.FIGURES[kind](data, **options), out, data=data)
+    print(f"figure: {out}\ndata: {out.with_suffix('.csv')}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point of the command ``zerohm``; returns the exit code."""
+    from zerohm.sweeps import SweepWarning
+    from zerohm.training import TrainingDiverged
+
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", SweepWarning)
+            app(arguments, exit_on_error=False, print_error=False)
+    except (InputError, CycloptsError) as error:
+        return _fail(str(error), 2)
+    except TrainingDiverged as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("stopped; the same command goes on with the points that are missing", 130)
+    for warning in caught:
+        _fail(str(warning.message), 1)
+    return 1 if any(issubclass(w.category, SweepWarning) for w in caught) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"zerohm: {message}", file=sys.stderr)
+    return code
+
+
+def _parse_settings(pairs: list[str], taken: dict[str, Any]) -> dict[str, Any]:
+    """key=value pairs; a value is a number, true/false, or text."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or not name:
+            raise InputError(f"--set {pair!r}: settings are given as key=value")
+        if name in taken or name in settings:
+            raise InputError(f"--set {pair!r}: {name} is given twice")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        settings[name] = value if isinstance(value, int | float | bool) else text
+    return settings
+
+
+def _read_sweep(path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """Constant settings, grid and reference methods of a sweep file."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read sweep file {path}: {error}") from None
+    for name in content:
+        choose(f"table in {path}", name, ("experiment", "sweep", "references"))
+    fixed, grid = content.get("experiment", {}), content.get("sweep", {})
+    references = content.get("references", ["backprop"])
+    for name, values in grid.items():
+        if not isinstance(values, list):
+            raise InputError(f"{path}: [sweep] {name} = {values!r} must be a list of values")
+    if not isinstance(references, list):
+        raise InputError(f"{path}: references = {references!r} must be a list of methods")
+    return fixed, grid, tuple(references)
