@@ -25,7 +25,6 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2
 
 notebooks: .venv/.installed-dev
-	$(BIN)/jupytext --test --to py:percent notebooks/*.ipynb
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
 benchmarks: .venv/.installed-dev

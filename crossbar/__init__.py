@@ -8,3 +8,4 @@ from .ledger import PARTS as PARTS
 from .ledger import Ledger as Ledger
 from .wires import IdealWires as IdealWires
 from .wires import WireModel as WireModel
+from .wires import wire_model as wire_model

@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from zerohm._arrays import Array
 from zerohm._config import STRICT
-from zerohm._errors import InputError
+from zerohm._errors import InputError, checked
 
 from ..crossbar import Ledger
 from ..crossbar.kernels import quantize
@@ -156,9 +156,13 @@ class ProgrammedDigital:
 def digital(bits: int | None = None, **options: float) -> DigitalHardware:
     """Digital arithmetic: floating point, or integers of ``bits`` bits.
 
+    Raises
+    ------
+    InputError : an unknown option or a value outside its range.
+
     Examples
     --------
     >>> digital(bits=8).name
     'int8'
     """
-    return DigitalHardware(bits=bits, **options)
+    return checked(DigitalHardware, "digital", bits=bits, **options)

@@ -7,14 +7,14 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from zerohm._arrays import Array
 from zerohm._config import STRICT
-from zerohm._errors import InputError
+from zerohm._errors import InputError, checked
 
-from ..crossbar import ADC, DAC, Crossbar, Ledger, read_back_full_scale
+from ..crossbar import ADC, DAC, Crossbar, Ledger, read_back_full_scale, wire_model
 from ..devices import Cell
 from . import differential, tiling
 from .protocol import WriteNoise
@@ -39,7 +39,8 @@ class RRAMHardware:
 
     Raises
     ------
-    InputError : a tile smaller than 1 × 2.
+    ValueError : a value outside its range, a tile smaller than 1 × 2, or a wire resistance that
+        this version cannot solve.
     """
 
     cell: Cell
@@ -51,6 +52,14 @@ class RRAMHardware:
     current_range: Annotated[float, Field(gt=0)] = 1.0
     read_voltage: Annotated[float, Field(gt=0)] = 0.2
     precision: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        rows, columns = self.tile
+        if rows < 1 or columns < 2:
+            raise ValueError(f"tile={self.tile!r} must be at least 1 word line × 2 bit lines")
+        wire_model(self.wire_resistance)
+        return self
 
     @property
     def name(self) -> str:
@@ -112,8 +121,6 @@ class ProgrammedRRAM:
         self._dtype = np.dtype(hardware.precision).type
         self.ledger = Ledger()
         rows, columns = hardware.tile
-        if rows < 1 or columns < 2:
-            raise InputError(f"tile={hardware.tile!r} must be at least 1 word line × 2 bit lines")
         self._tiles = [
             (out, into, self._array(into.stop - into.start, out.stop - out.start))
             for out in tiling.blocks(outputs, columns // 2)
@@ -204,6 +211,10 @@ class ProgrammedRRAM:
 def rram(cell: Cell, **options: object) -> RRAMHardware:
     """RRAM crossbars of this cell; ``options`` are the fields of :class:`RRAMHardware`.
 
+    Raises
+    ------
+    InputError : an unknown option or a value outside its range.
+
     Examples
     --------
     >>> from zerohm import devices
@@ -212,4 +223,4 @@ def rram(cell: Cell, **options: object) -> RRAMHardware:
     >>> state.apply(np.ones((2, 5)), rng=np.random.default_rng(1)).shape
     (2, 3)
     """
-    return RRAMHardware(cell=cell, **options)  # type: ignore[arg-type]
+    return checked(RRAMHardware, "rram", cell=cell, **options)

@@ -51,7 +51,7 @@ def run_demo(folder: Path, *, workers: int = 2, seed: int = 0) -> str:
         },
         store=store,
         workers=workers,
-        references=("backprop", "linear"),
+        references=("backprop",),
     )
     picture = noise_accuracy(result)
     for path in (figure, figure.with_suffix(".png")):

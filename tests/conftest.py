@@ -1,10 +1,15 @@
-"""What several test modules share."""
+"""What several test modules share, and how property tests run."""
 
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
+
+# The same examples in every run; no deadline, since a first call may compile a kernel.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(scope="session")

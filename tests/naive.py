@@ -71,7 +71,9 @@ def product(voltages, conductance):
 
 def integer_product(inputs, weights):
     """inputs (batch, in) times the transpose of weights (out, in) in Python's integers."""
-    return [[sum(int(a) * int(b) for a, b in zip(x, w, strict=True)) for w in weights] for x in inputs]
+    return [
+        [sum(int(a) * int(b) for a, b in zip(x, w, strict=True)) for w in weights] for x in inputs
+    ]
 
 
 def noisy_reads(voltages, conductance, std, count, rng):

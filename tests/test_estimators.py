@@ -441,9 +441,7 @@ def test_read_noise_of_the_forward_passes():
 
     def noise(rng):
         def draw(layer, signal):
-            unit = rng.standard_normal(
-                (2 * CHUNK, SAMPLES, SHAPES[layer][0]), dtype=np.float32
-            )
+            unit = rng.standard_normal((2 * CHUNK, SAMPLES, SHAPES[layer][0]), dtype=np.float32)
             unit *= per_input[layer] * np.linalg.norm(signal, axis=-1, keepdims=True)
             return unit
 
@@ -513,7 +511,7 @@ def test_cells_without_noise_stay_finite(name):
 
 def test_score_refuses_noise_that_is_not_gaussian():
     uniform = WriteNoise(std=np.ones(5), std_slope=np.zeros(5), density="uniform")
-    with pytest.raises(InputError, match="Gaussian.*covariance"):
+    with pytest.raises(InputError, match=r"Gaussian.*covariance"):
         estimators.score(observation(np.ones(5), write_noise=uniform))
 
 
@@ -543,6 +541,19 @@ def exact_gradients(arrays, x, labels):
     return backpropagate(arrays, inputs, labels, TINY)[1]
 
 
+def observed(network, weights, arrays, x, labels, rng):
+    """What the first and the second half of many copies show, pair by pair."""
+    losses = cross_entropy(arrays.forward(x, rng=rng), labels)
+    half = len(losses) // 2
+    return Observation(
+        loss_difference=losses[:half] - losses[half:],
+        written=weights,
+        read_back=arrays.read_back(rng=rng).reshape(2, half, -1),
+        write_noise=network.write_noise(weights),
+        read_back_std=network.read_back_std(weights),
+    )
+
+
 @pytest.mark.parametrize("bits", [None, 8])
 def test_programmed_pairs_estimate_the_gradient(bits):
     """2 % write noise and 1 % read-back noise on simulated arrays, with and without converters."""
@@ -556,14 +567,7 @@ def test_programmed_pairs_estimate_the_gradient(bits):
     for _ in range(60):
         arrays = network.program(weights, rng=rng, copies=1000)
         assert arrays.ledger.clipped_cells == 0
-        losses = cross_entropy(arrays.forward(x, rng=rng), labels)
-        seen = Observation(
-            loss_difference=losses[:500] - losses[500:],
-            written=weights,
-            read_back=arrays.read_back(rng=rng).reshape(2, 500, -1),
-            write_noise=network.write_noise(weights),
-            read_back_std=network.read_back_std(weights),
-        )
+        seen = observed(network, weights, arrays, x, labels, rng)
         covariance.add(estimators.covariance(seen))
         wiener.add(estimators.wiener(seen))
         gradients.append(exact_gradients(arrays.truth, x, labels).mean(axis=0))
@@ -578,37 +582,34 @@ def test_programmed_pairs_estimate_the_gradient(bits):
 
 
 def test_score_on_devices_whose_noise_grows_with_conductance():
-    """The pull towards quiet states, from numerical derivatives of what the hardware declares."""
-    law = PolynomialNoise(coefficients=(-4.5, 0.1), scale=1e-6, reference=1e-6)  # 1 to 11 %
+    """The pull towards quiet states, from numerical derivatives of what the hardware declares.
+
+    Near a minimum of the loss and with noise from 1 % to 15 % that pull is a third of the
+    gradient: the covariance form, which lacks it, and the score form have different means.
+    """
+    law = PolynomialNoise(coefficients=(-9.0, 0.19), scale=1e-6, reference=1e-6)
     network, weights, x, labels = on_crossbars(cell(write_noise=law), dac=None, adc=None)
-    std = network.write_noise(weights).std
-    step = 1e-6
-    slope = (
-        network.write_noise(weights + step).std - network.write_noise(weights - step).std
-    ) / (2 * step)
-    slope[weights == 0] = network.write_noise(weights).std_slope[weights == 0]  # a kink of |w|
+    for _ in range(200):
+        weights = np.clip(weights - 0.5 * exact_gradients(weights[None], x, labels)[0], -2, 2)
+    noise, step = network.write_noise(weights), 1e-6
+    above, below = network.write_noise(weights + step), network.write_noise(weights - step)
+    slope = (above.std - below.std) / (2 * step)
     rng = stream(7)
     score, covariance, gradients, totals = Estimate(), Estimate(), [], []
-    for _ in range(60):
+    for _ in range(100):
         arrays = network.program(weights, rng=rng, copies=1000)
-        losses = cross_entropy(arrays.forward(x, rng=rng), labels)
-        seen = Observation(
-            loss_difference=losses[:500] - losses[500:],
-            written=weights,
-            read_back=arrays.read_back(rng=rng).reshape(2, 500, -1),
-            write_noise=network.write_noise(weights),
-            read_back_std=network.read_back_std(weights),
-        )
+        assert arrays.ledger.clipped_cells == 0
+        seen = observed(network, weights, arrays, x, labels, rng)
         score.add(estimators.score(seen))
         covariance.add(estimators.covariance(seen))
         slopes = exact_gradients(arrays.truth, x, labels)
-        unit = (arrays.truth - weights) / std
         gradients.append(slopes.mean(axis=0))
-        totals.append(((1 + slope * unit) * slopes).mean(axis=0))
-    g, total = np.mean(gradients, axis=0), np.mean(totals, axis=0)
-    check(covariance, g)
+        response = 1 + slope * (arrays.truth - weights) / noise.std
+        totals.append((response * slopes).mean(axis=0))
+    gradient_at_fixed_noise, total = np.mean(gradients, axis=0), np.mean(totals, axis=0)
+    check(covariance, gradient_at_fixed_noise)
     check(score, total)
-    assert score.excess(g) > 2 * score.excess(total)  # the two gradients can be told apart
+    assert score.slope(gradient_at_fixed_noise)[0] < 0.8
 
 
 @pytest.mark.parametrize("equalize", [False, True])
@@ -618,7 +619,7 @@ def test_steps_of_the_trainer_follow_the_gradient(equalize):
         cell(write_noise=PolynomialNoise(coefficients=(-0.2, 0.02), scale=1e-6, reference=1e-6))
     )
     rate = 1e-3  # small enough that no step ends at the limits of the weights
-    method = NoiseZO(learning_rate=rate, estimator="covariance", equalize=equalize)
+    method = NoiseZO(learning_rate=rate, momentum=0.0, estimator="covariance", equalize=equalize)
     trainer = method.start(network, weights, rng=stream(8))
     estimate = Estimate()
     for _ in range(50):

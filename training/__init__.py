@@ -3,11 +3,11 @@
 from .backprop import Backprop as Backprop
 from .estimators import ESTIMATORS as ESTIMATORS
 from .estimators import Observation as Observation
-from .experiment import HARDWARE as HARDWARE
-from .experiment import METHODS as METHODS
-from .experiment import Experiment as Experiment
-from .experiment import experiment as experiment
-from .experiment import prepare as prepare
+from .experiments import HARDWARE as HARDWARE
+from .experiments import METHODS as METHODS
+from .experiments import Experiment as Experiment
+from .experiments import experiment as experiment
+from .experiments import prepare as prepare
 from .linear import LinearClassifier as LinearClassifier
 from .mezo import MeZO as MeZO
 from .network import Network as Network

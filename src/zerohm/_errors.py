@@ -30,9 +30,12 @@ def checked(build: Callable[..., T], where: str, **values: Any) -> T:
     try:
         return build(**values)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(str(part) for part in problem['loc'])}={problem['input']!r}: "
-            + problem["msg"].removeprefix("Value error, ")
-            for problem in error.errors()
-        ]
-        raise InputError(f"{where}: {'; '.join(problems)}") from None
+        raise InputError(f"{where}: {'; '.join(map(_said, error.errors()))}") from None
+
+
+def _said(problem: Any) -> str:
+    """One validation problem: which value, and what is allowed."""
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return message
+    return f"{'.'.join(map(str, problem['loc']))}={problem['input']!r}: {message}"

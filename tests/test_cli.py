@@ -1,0 +1,190 @@
+"""The command line: what it writes, what it says, and how it refuses unusable input."""
+
+import json
+
+import pytest
+
+import zerohm as zo
+from zerohm import training
+from zerohm.cli import main
+
+SWEEP = """
+references = ["backprop"]
+[experiment]
+task = "digits"
+method = "noisezo"
+passes = 40
+batch = 16
+evaluations = 1
+[sweep]
+write_noise = [0.02, 0.05]
+seed = [0, 1]
+"""
+
+
+@pytest.fixture
+def sweep_file(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(SWEEP)
+    return path
+
+
+def short(*extra):
+    return ["train", "--set", "passes=40", "batch=16", "evaluations=2", "write_noise=0.02", *extra]
+
+
+def test_presets_are_listed_for_people_and_machines(capsys):
+    """Both forms name every preset."""
+    assert main(["presets"]) == 0
+    table = capsys.readouterr().out
+    assert main(["presets", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == list(zo.devices.presets())
+    assert all(row["name"] in table and row["citations"] for row in rows)
+
+
+def test_train_writes_a_labelled_record(tmp_path, capsys):
+    """The record holds settings, seed and version, and equals the same run in Python."""
+    out = tmp_path / "run.nc"
+    assert main(short("readback_noise=0.01", "--seed", "3", "--out", str(out))) == 0
+    run = zo.sweeps.load(out)
+    assert run.attrs["seed"] == 3
+    assert run.attrs["zerohm_version"] == zo.__version__
+    assert json.loads(run.attrs["config"])["passes"] == 40
+    assert str(out) in capsys.readouterr().out
+    again = training.experiment(
+        seed=3, passes=40, batch=16, evaluations=2, write_noise=0.02, readback_noise=0.01
+    )
+    assert run.deployed_accuracy.equals(again.deployed_accuracy)
+    assert run.energy_J.equals(again.energy_J)
+
+
+def test_train_accepts_a_device_card(tmp_path):
+    """A card in place of a preset's name."""
+    card, out = tmp_path / "card.json", tmp_path / "run.nc"
+    zo.devices.save(zo.devices.preset("Falcone2025"), card)
+    assert main(short("--device", str(card), "--out", str(out))) == 0
+    assert zo.sweeps.load(out).attrs["device"] == "Falcone2025"
+
+
+def test_sweep_then_figure(tmp_path, sweep_file, capsys):
+    """A sweep leaves one dimension per swept setting; its figure lies beside its data."""
+    store, figure = tmp_path / "results.zarr", tmp_path / "figure.pdf"
+    assert main(["sweep", str(sweep_file), "--store", str(store)]) == 0
+    assert "write_noise: 2, seed: 2" in capsys.readouterr().out
+    result = zo.sweeps.load(store)
+    assert result.deployed_accuracy.dims == ("write_noise", "seed")
+    references = json.loads(result.attrs["references"])
+    assert references["chance"] == 0.1
+    assert references["backpropagation"] > 0.9
+    assert main(["figure", str(store), "--kind", "noise-accuracy", "--out", str(figure)]) == 0
+    assert figure.read_bytes().startswith(b"%PDF")
+    assert "deployed_accuracy_median" in figure.with_suffix(".csv").read_text()
+
+
+def test_a_complete_sweep_runs_nothing_again(tmp_path, sweep_file, monkeypatch):
+    """The second call reads the store; training would fail the test."""
+    store = tmp_path / "results.zarr"
+    assert main(["sweep", str(sweep_file), "--store", str(store)]) == 0
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("zerohm.training.experiments.fit", refuse)
+    assert main(["sweep", str(sweep_file), "--store", str(store)]) == 0
+
+
+UNUSABLE = {
+    "unknown command": (["trian"], "train"),
+    "unknown option": (["train", "--sed", "1"], "--seed"),
+    "wrong type": (["train", "--seed", "one"], "one"),
+    "unknown task": (["train", "--task", "digit"], "did you mean 'digits'"),
+    "unknown method": (["train", "--method", "noisez"], "did you mean 'noisezo'"),
+    "unknown hardware": (["train", "--hardware", "rrram"], "allowed: digital, int8, rram"),
+    "unknown device": (["train", "--device", "Wan2021"], "did you mean 'Wan2022'"),
+    "missing device card": (["train", "--device", "no.json"], "no.json"),
+    "unknown setting": (["train", "--set", "write_nois=0.1"], "did you mean 'write_noise'"),
+    "setting without value": (["train", "--set", "write_noise"], "key=value"),
+    "setting given twice": (["train", "--set", "batch=1", "batch=2"], "twice"),
+    "setting of an option": (["train", "--set", "task=digits"], "twice"),
+    "negative noise": (["train", "--set", "write_noise=-0.1"], "write_noise"),
+    "not a number": (["train", "--set", "write_noise=NaN"], "write_noise"),
+    "noise in percent": (["train", "--set", "write_noise=2"], "write_noise"),
+    "no bits": (["train", "--set", "adc_bits=0"], "adc_bits"),
+    "no passes": (["train", "--set", "passes=0"], "passes"),
+    "no write noise": (["train", "--set", "write_noise=0"], "write_noise > 0"),
+    "unknown split": (["train", "--set", "split=mine"], "mine"),
+    "wire resistance": (["train", "--set", "wire_resistance=1.0"], "ideal wires"),
+    "no folder for the record": (["train", "--out", "nowhere/run.nc"], "nowhere"),
+    "missing sweep file": (["sweep", "no.toml", "--store", "s.zarr"], "no.toml"),
+    "missing result": (["figure", "no.zarr", "--out", "f.pdf"], "no.zarr"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_unusable_input_is_one_message_and_exit_code_2(case, capsys, tmp_path, monkeypatch):
+    """What, where and what is allowed on stderr; no traceback, no training, no file."""
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("training started")
+
+    monkeypatch.setattr("zerohm.training.experiments.fit", refuse)
+    arguments, expected = UNUSABLE[case]
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.err.startswith("zerohm: ")
+    assert len(captured.err.strip().splitlines()) == 1
+    assert captured.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[sweep]\nwrite_noise = []", "write_noise"),
+        ("[sweep]\nwrite_noise = 0.1", "list"),
+        ("[swep]\nwrite_noise = [0.1]", "did you mean 'sweep'"),
+        ("[experiment]\ntask = 'digits'", "grid is empty"),
+        ("[sweep]\nwrite_noise = [0.1, -0.1]", "write_noise"),
+        ("[sweep]\nwrite_noise = [0.1]\nwrite_noise = [0.2]", "sweep.toml"),
+        ("[experiment]\nseed = 1\n[sweep]\nseed = [1, 2]", "seed"),
+        ("references = ['backprob']\n[sweep]\nseed = [1]", "did you mean 'backprop'"),
+    ],
+)
+def test_unusable_sweep_files(text, expected, tmp_path, capsys):
+    """Refused before any point runs, with nothing left behind."""
+    config, store = tmp_path / "sweep.toml", tmp_path / "results.zarr"
+    config.write_text(text)
+    assert main(["sweep", str(config), "--store", str(store)]) == 2
+    assert expected in capsys.readouterr().err
+    assert not store.exists()
+
+
+def test_figure_refuses_unknown_kind_and_suffix(tmp_path, sweep_file, capsys):
+    """The message lists what there is."""
+    store = tmp_path / "results.zarr"
+    main(["sweep", str(sweep_file), "--store", str(store)])
+    assert main(["figure", str(store), "--kind", "pie", "--out", str(tmp_path / "f.pdf")]) == 2
+    assert "noise-accuracy" in capsys.readouterr().err
+    assert main(["figure", str(store), "--out", str(tmp_path / "f.gif")]) == 2
+    assert ".pdf" in capsys.readouterr().err
+
+
+def test_failed_points_are_named_and_change_the_exit_code(tmp_path, capsys):
+    """A sweep with a diverging point finishes, says so and exits with 1."""
+    config = tmp_path / "sweep.toml"
+    config.write_text(
+        "references = []\n[experiment]\nmethod = 'backprop'\nhardware = 'digital'\npasses = 200\n"
+        "evaluations = 1\n[sweep]\nlearning_rate = [1.0, 1e30]\n"
+    )
+    assert main(["sweep", str(config), "--store", str(tmp_path / "results.zarr")]) == 1
+    assert "1 of 2" in capsys.readouterr().err
+
+
+def test_help_of_every_command(capsys):
+    """--help exits with 0 and describes each option."""
+    for command in ("demo", "presets", "train", "sweep", "figure"):
+        assert main([command, "--help"]) == 0
+        assert "--" in capsys.readouterr().out
