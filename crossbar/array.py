@@ -46,7 +46,8 @@ class Crossbar:
     read_duration : s, time that the voltages are applied in one read (100 ns, the read cycle of
         Shafiee 2016).
     dtype : float64, or float32 for training.
-    seed : integer or Generator behind every draw that gets no generator of its own.
+    seed : integer or Generator behind every draw that gets no generator of its own; without it
+        such a draw is refused.
 
     The ADC's full scale, unless it has its own, is the largest current that the array can carry,
     rows · read_voltage · conductance_max (differential: the window instead of the maximum).
@@ -77,7 +78,7 @@ class Crossbar:
         read_voltage: float = 0.2,
         read_duration: float = 100e-9,
         dtype: type[np.floating] = np.float64,
-        seed: int | Generator = 0,
+        seed: int | Generator | None = None,
     ) -> None:
         rows, cols = shape
         if rows < 1 or cols < 1 or (differential and cols % 2):
@@ -85,13 +86,17 @@ class Crossbar:
                 f"shape={shape!r}: rows and cols must be positive"
                 + (", cols even in a differential array" if differential else "")
             )
-        if not 0 < read_voltage <= cell.max_read_voltage:
+        largest = read_voltage if dac is None or dac.full_scale is None else dac.full_scale
+        if not (read_voltage > 0 and largest <= cell.max_read_voltage):
             raise InputError(
-                f"read_voltage={read_voltage!r} V must be positive and at most "
-                f"{cell.max_read_voltage:g} V, where cell {cell.name!r} would be disturbed"
+                f"inputs of up to {largest!r} V (read_voltage, or the DAC's full scale): must be "
+                f"positive and at most {cell.max_read_voltage:g} V, beyond which cell "
+                f"{cell.name!r} would be disturbed"
             )
-        if not read_duration > 0:
-            raise InputError(f"read_duration={read_duration!r} s must be positive")
+        if not 0 < read_duration < math.inf:
+            raise InputError(f"read_duration={read_duration!r} s must be positive and finite")
+        if dtype not in (np.float32, np.float64):
+            raise InputError(f"dtype={dtype!r} must be float32 or float64")
         self.cell = cell
         self.shape = (rows, cols)
         self.dac = dac
@@ -116,6 +121,8 @@ class Crossbar:
     @cached_property
     def _generator(self) -> Generator:
         """The array's own generator, made only when some draw needs it."""
+        if self._seed is None:
+            raise InputError("the array has no seed: give it one, or pass a generator (rng)")
         return as_generator(self._seed)
 
     @property
@@ -143,7 +150,7 @@ class Crossbar:
         goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
         self._conductance = self.cell.program(goal, rng or self._generator, copies=copies)
         self.age_s = 0.0
-        self._count_programming(self._conductance)
+        self._count_programming(self._conductance, rows=self.shape[0])
         self._prepare()
 
     def rewrite(
@@ -154,14 +161,15 @@ class Crossbar:
         Parameters and errors are those of :meth:`program`; targets outside ``where`` are ignored.
         """
         goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
-        self._checked("where", where, self.shape)
-        if not where.any():
-            raise InputError("where selects no cell to rewrite")
-        conductance = self.conductance
+        chosen = self._checked("where", np.asarray(where), self.shape)
+        if chosen.dtype != np.bool_ or not chosen.any():
+            raise InputError("where must be booleans and select cells: it selects no cell, or has another type")
+        conductance = self.conductance.copy()
         copies = conductance.shape[0] if conductance.ndim == 3 else 1
-        written = self.cell.program(goal[where], rng or self._generator, copies=copies)
-        conductance[..., where] = written
-        self._count_programming(written)
+        written = self.cell.program(goal[chosen], rng or self._generator, copies=copies)
+        conductance[..., chosen] = written
+        self._conductance = conductance
+        self._count_programming(written, rows=int(np.count_nonzero(chosen.any(axis=1))))
         self._prepare()
 
     def read(self, voltages: ArrayLike, rng: Generator | None = None) -> Array:
@@ -256,16 +264,19 @@ class Crossbar:
         copies = self.conductance.shape[:-2]
         if voltages.ndim > 2 and voltages.shape[:-2] != copies:
             raise InputError(f"voltages have shape {voltages.shape}, the array has copies {copies}")
-        limit = self.cell.max_read_voltage if self.dac is None else np.finfo(self.dtype).max
-        if not np.abs(voltages).max(initial=0.0) <= limit:  # NaN compares false
-            raise InputError(
-                f"voltages must be finite and within ±{limit:g} V for cell {self.cell.name!r}"
-            )
+        largest = np.abs(voltages).max(initial=0.0)
+        if not np.isfinite(largest):
+            raise InputError("voltages must be finite")
         if self.dac is None:
+            if largest > self.cell.max_read_voltage:
+                raise InputError(
+                    f"voltages reach {largest:g} V, beyond ±{self.cell.max_read_voltage:g} V "
+                    f"cell {self.cell.name!r} would be disturbed"
+                )
             return voltages
-        full_scale = self.dac.full_scale or self.read_voltage
-        applied, saturated = self.dac.convert(voltages, full_scale)
-        self.ledger.dac_saturations += saturated
+        applied, saturated = self.dac.convert(voltages, self.dac.full_scale or self.read_voltage)
+        drivers = math.prod(copies) if voltages.ndim < 3 else 1  # each copy has its own
+        self.ledger.dac_saturations += saturated * drivers
         return applied
 
     def _prepare(self) -> None:
@@ -295,7 +306,7 @@ class Crossbar:
         per_vector = self._variance * squared.sum(axis=-1, keepdims=True)
         return np.ascontiguousarray(np.broadcast_to(per_vector, current.shape))
 
-    def _count_programming(self, written: Array) -> None:
+    def _count_programming(self, written: Array, *, rows: int) -> None:
         cost, ledger = self.cell.programming, self.ledger
         pulses = cost.pulses_per_write * written.size
         edges = written <= self.cell.conductance_floor
@@ -309,9 +320,7 @@ class Crossbar:
         ledger.energy_J["verify"] += cost.pulses_per_write * self._read_energy(written)
         if self.adc is not None:
             ledger.energy_J["verify"] += pulses * self.adc.energy
-        ledger.time_s += (
-            self.shape[0] * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
-        )
+        ledger.time_s += rows * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
 
     def _count_read(self, vectors: int, squared: Array, conductance: Array) -> None:
         ledger = self.ledger

@@ -13,8 +13,8 @@ from zerohm._jit import kernel
 
 @kernel
 def quantize(signal: Array, step: float, largest_code: float) -> tuple[Array, int]:
-    """Signal (any unit and shape, contiguous) on the converter's grid; values beyond it counted."""
-    converted = np.empty_like(signal)
+    """Signal (any unit, shape and layout) on the converter's grid; values beyond it counted."""
+    converted = np.empty(signal.shape, signal.dtype)
     flat, out = signal.ravel(), converted.ravel()
     inverse = flat.dtype.type(1.0 / step)
     lsb, top = flat.dtype.type(step), flat.dtype.type(largest_code)

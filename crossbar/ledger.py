@@ -1,5 +1,6 @@
 """What hardware did, counted where it happens: events, energy and time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 PARTS = ("write", "verify", "read_back", "array", "dac", "adc", "digital")
@@ -12,8 +13,9 @@ class Ledger:
     """Running totals; ``add`` merges the totals of another one.
 
     ``clipped_cells`` counts cells that a write left at the device's own floor or ceiling.
-    ``time_s`` is the time that the hardware was busy: word lines are programmed and read back
-    one after another, a matrix–vector product uses all at once, and tiles work in parallel.
+    ``vectors`` counts input vectors of matrix–vector products. ``time_s`` is the time that the
+    hardware was busy: word lines are programmed and read back one after another, a matrix–vector
+    product uses all at once.
 
     Examples
     --------
@@ -43,6 +45,25 @@ class Ledger:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for part, energy in other.energy_J.items():
             self.energy_J[part] += energy
+
+
+def in_parallel(ledgers: Iterable[Ledger]) -> Ledger:
+    """Totals of arrays that share every input vector and work at the same time.
+
+    Everything adds up but vectors and time, of which the busiest array counts.
+
+    Examples
+    --------
+    >>> in_parallel([Ledger(pulses=5.0, time_s=1.0), Ledger(pulses=5.0, time_s=2.0)]).time_s
+    2.0
+    """
+    arrays = list(ledgers)
+    total = Ledger()
+    for ledger in arrays:
+        total.add(ledger)
+    total.vectors = max(ledger.vectors for ledger in arrays)
+    total.time_s = max(ledger.time_s for ledger in arrays)
+    return total
 
 
 _COUNTERS = tuple(f.name for f in fields(Ledger) if f.name != "energy_J")

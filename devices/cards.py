@@ -2,11 +2,12 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from zerohm._errors import InputError
+from zerohm._errors import InputError, checked
 
 from .presets import preset
 from .rram import Cell
@@ -32,7 +33,8 @@ def save(cell: Cell, path: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise InputError(f"cannot write device card {target}: {error.strerror}") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str]) -> Cell:
@@ -54,18 +56,13 @@ def load(path: str | os.PathLike[str]) -> Cell:
     """
     try:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read device card {path}: {error}") from None
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         raise InputError(f"{path} is not a device card: its format is not {_FORMAT!r}")
     if card.get("version") != _VERSION:
         raise InputError(f"{path} has version {card.get('version')!r}, this reads {_VERSION}")
-    try:
-        return _CELL.validate_json(json.dumps(card.get("cell")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"device card {path}: {where}: {first['msg']}") from None
+    return checked(lambda: _CELL.validate_json(json.dumps(card.get("cell"))), f"device card {path}")
 
 
 def find(name: str) -> Cell:

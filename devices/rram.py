@@ -142,9 +142,11 @@ class Cell:
 
         Raises
         ------
-        InputError : a target is NaN or outside the window.
+        InputError : a target is NaN or outside the window, or fewer than one copy.
         """
         self.check_targets(targets)
+        if copies < 1:
+            raise InputError(f"copies={copies!r} must be at least 1")
         states = self.nearest_state(targets)
         shape = states.shape if copies == 1 else (copies, *states.shape)
         conductance = sample(self.write_noise, states, shape, rng)

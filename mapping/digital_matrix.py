@@ -15,7 +15,7 @@ from zerohm._errors import InputError, checked
 
 from ..crossbar import Ledger
 from ..crossbar.kernels import quantize
-from .protocol import WriteNoise
+from .protocol import WriteNoise, check_batch, check_matrix, check_shape
 
 # J per multiply–accumulate in 45 nm (Horowitz 2014, figure 1.1.9): FP32 3.7 + 0.9 pJ,
 # INT8 0.2 + 0.03 pJ; an integer multiplier grows with the square of its width.
@@ -93,7 +93,11 @@ class ProgrammedDigital:
     """A stored matrix; see :class:`zerohm.mapping.Programmed`."""
 
     def __init__(self, hardware: DigitalHardware, weights: Array, *, copies: int) -> None:
+        check_matrix(weights)
+        if copies < 1:
+            raise InputError(f"copies={copies!r} must be at least 1")
         self._hardware = hardware
+        self._copies = copies
         self._limit = hardware.weight_limit(weights.shape[1])
         self.ledger = Ledger()
         stored = self._stored(weights)
@@ -101,8 +105,11 @@ class ProgrammedDigital:
         self._weights = np.broadcast_to(stored, lead + stored.shape).copy()
 
     def _stored(self, weights: Array) -> Array:
+        weights = np.asarray(weights, dtype=np.result_type(weights, np.float32))
         largest = float(np.abs(weights).max())
-        if not (largest <= self._limit * (1 + 1e-5) and math.isfinite(largest)):
+        if not math.isfinite(largest):
+            raise InputError("weights must be finite")
+        if largest > self._limit * (1 + 1e-5):
             raise InputError(
                 f"weights reach {largest:g}, but {weights.shape[1]} inputs can store at most "
                 f"±{self._limit:g}: clip or rescale them, or raise weight_range"
@@ -110,20 +117,20 @@ class ProgrammedDigital:
         if self._hardware.bits is None:
             return weights
         top = self._hardware.largest_code
-        return quantize(np.ascontiguousarray(weights), self._limit / top, float(top))[0]
+        return quantize(weights, self._limit / top, float(top))[0]
 
     def apply(self, x: Array, *, rng: Generator) -> Array:
         """W·x for a batch; integers: of inputs rounded to their codes, summed exactly."""
-        if x.shape[-1] != self._weights.shape[-1]:
-            raise InputError(
-                f"inputs have width {x.shape[-1]}, the layer takes {self._weights.shape[-1]}"
-            )
+        x = np.asarray(x, dtype=np.result_type(x, np.float32))
+        check_batch(x, self._weights.shape[-1], self._copies)
+        if not np.isfinite(x).all():
+            raise InputError("inputs must be finite")
         inputs, weights = x, self._weights
         if self._hardware.bits is not None:
             # In double precision sums of integer products stay exact up to 2^53.
             top = self._hardware.largest_code
             step = self._limit / top
-            codes, saturated = quantize(np.ascontiguousarray(x), 1.0 / top, float(top))
+            codes, saturated = quantize(x, 1.0 / top, float(top))
             self.ledger.dac_saturations += saturated
             inputs = np.rint(codes.astype(np.float64) * top)
             weights = np.rint(weights.astype(np.float64) / step)
@@ -141,7 +148,14 @@ class ProgrammedDigital:
         return self._weights.copy()
 
     def rewrite(self, weights: Array, where: NDArray[np.bool_], *, rng: Generator) -> None:
-        """Store the selected weights anew."""
+        """Store the selected weights anew.
+
+        Raises
+        ------
+        InputError : shapes other than the layer's, or weights beyond the limit.
+        """
+        check_shape("weights", weights, self._weights.shape[-2:])
+        check_shape("where", where, self._weights.shape[-2:])
         self._weights[..., where] = self._stored(weights)[where]
 
     def advance(self, seconds: float, *, rng: Generator) -> None:
@@ -150,7 +164,7 @@ class ProgrammedDigital:
     @property
     def truth(self) -> Array:
         """The stored weights."""
-        return self._weights
+        return self._weights.copy()
 
 
 def digital(bits: int | None = None, **options: float) -> DigitalHardware:

@@ -7,13 +7,14 @@ lies beyond saturates there and is counted.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
 from zerohm._arrays import Array
+from zerohm._errors import InputError
 
 from ..crossbar import Ledger
 from ..devices.noise import Density
@@ -24,7 +25,8 @@ class WriteNoise:
     """What is known of the deviation of stored weights from programmed ones, in weight units.
 
     ``std`` σ(w) and ``std_slope`` dσ/dw broadcast against the weights; ``density`` is the shape
-    of the distribution.
+    of one cell's distribution (a pair of uniform ones is not uniform). Rounding to discrete
+    states and clipping at the device's own limits are not part of it.
     """
 
     std: Array
@@ -32,10 +34,33 @@ class WriteNoise:
     density: Density
 
 
+def check_matrix(weights: Array) -> None:
+    """Refuse weights that are not a matrix (out, in)."""
+    if weights.ndim != 2 or 0 in weights.shape:
+        raise InputError(f"weights have shape {weights.shape}, must be a matrix (out, in)")
+
+
+def check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> None:
+    """Refuse an array that has not the shape of the layer."""
+    if np.shape(values) != shape:
+        raise InputError(f"{name} have shape {np.shape(values)}, the layer has {shape}")
+
+
+def check_batch(x: Array, inputs: int, copies: int) -> None:
+    """Refuse a batch that is not (batch, in), or (copies, batch, in) for a layer with copies."""
+    if x.ndim not in (2, 3) or x.shape[-1] != inputs or (x.ndim == 3 and x.shape[0] != copies):
+        raise InputError(
+            f"inputs have shape {x.shape}; the layer takes (batch, {inputs}), or "
+            f"(copies, batch, {inputs}) for each of its copies; it has copies={copies}"
+        )
+
+
 class Programmed(Protocol):
     """One physical state of a layer: what one programming event left behind."""
 
-    ledger: Ledger
+    @property
+    def ledger(self) -> Ledger:
+        """What this state has done so far."""
 
     def apply(self, x: Array, *, rng: Generator) -> Array:
         """W·x for a batch, as the converters' codes say; read noise is drawn here.

@@ -14,10 +14,18 @@ from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError, checked
 
-from ..crossbar import ADC, DAC, Crossbar, Ledger, read_back_full_scale, wire_model
+from ..crossbar import (
+    ADC,
+    DAC,
+    Crossbar,
+    Ledger,
+    in_parallel,
+    read_back_full_scale,
+    wire_model,
+)
 from ..devices import Cell
 from . import differential, tiling
-from .protocol import WriteNoise
+from .protocol import WriteNoise, check_batch, check_matrix, check_shape
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -59,6 +67,11 @@ class RRAMHardware:
         if rows < 1 or columns < 2:
             raise ValueError(f"tile={self.tile!r} must be at least 1 word line × 2 bit lines")
         wire_model(self.wire_resistance)
+        if self.read_voltage > self.cell.max_read_voltage:
+            raise ValueError(
+                f"read_voltage={self.read_voltage!r} V must be at most "
+                f"{self.cell.max_read_voltage:g} V, where cell {self.cell.name!r} is disturbed"
+            )
         return self
 
     @property
@@ -115,11 +128,12 @@ class ProgrammedRRAM:
     def __init__(
         self, hardware: RRAMHardware, weights: Array, *, rng: Generator, copies: int
     ) -> None:
+        check_matrix(weights)
         self._hardware = hardware
         self._shape = outputs, inputs = weights.shape
+        self._copies = copies
         self._limit = hardware.weight_limit(inputs)
         self._dtype = np.dtype(hardware.precision).type
-        self.ledger = Ledger()
         rows, columns = hardware.tile
         self._tiles = [
             (out, into, self._array(into.stop - into.start, out.stop - out.start))
@@ -136,7 +150,7 @@ class ProgrammedRRAM:
         if adc is not None and adc.full_scale is None:
             unit = hardware.read_voltage * cell.window * math.sqrt(rows)
             adc = replace(adc, full_scale=hardware.current_range * unit)
-        array = Crossbar(
+        return Crossbar(
             cell,
             shape=(rows, 2 * outputs),
             wire_resistance=hardware.wire_resistance,
@@ -146,8 +160,11 @@ class ProgrammedRRAM:
             read_voltage=hardware.read_voltage,
             dtype=self._dtype,
         )
-        array.ledger = self.ledger
-        return array
+
+    @property
+    def ledger(self) -> Ledger:
+        """Totals over the tiles, which work in parallel."""
+        return in_parallel(array.ledger for _, _, array in self._tiles)
 
     def _targets(self, weights: Array) -> Array:
         largest = float(np.abs(weights).max())
@@ -161,8 +178,7 @@ class ProgrammedRRAM:
 
     def apply(self, x: Array, *, rng: Generator) -> Array:
         """W·x for a batch through DAC, array, read noise and ADC, tile by tile."""
-        if x.shape[-1] != self._shape[1]:
-            raise InputError(f"inputs have width {x.shape[-1]}, the layer takes {self._shape[1]}")
+        check_batch(x, self._shape[1], self._copies)
         hardware = self._hardware
         voltages = np.asarray(x, dtype=self._dtype) * self._dtype(hardware.read_voltage)
         total: Array | None = None
@@ -180,7 +196,14 @@ class ProgrammedRRAM:
         return self._gather([array.read_cells(rng) for _, _, array in self._tiles])
 
     def rewrite(self, weights: Array, where: NDArray[np.bool_], *, rng: Generator) -> None:
-        """Program the selected weights anew; the rest keep their state."""
+        """Program the selected weights anew; the rest keep their state.
+
+        Raises
+        ------
+        InputError : shapes other than the layer's, or weights beyond the limit.
+        """
+        check_shape("weights", weights, self._shape)
+        check_shape("where", where, self._shape)
         targets = self._targets(weights)
         cells = np.repeat(where.T, 2, axis=1)
         for out, into, array in self._tiles:

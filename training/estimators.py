@@ -89,11 +89,7 @@ def score(seen: Observation) -> Array:
     ------
     InputError : the write noise is not Gaussian; use :func:`from_scores` with its own score.
     """
-    if seen.write_noise.density != "gaussian":
-        raise InputError(
-            "estimator 'score' needs Gaussian write noise (an acceptance band has no score): "
-            "use 'covariance' or 'wiener'"
-        )
+    require_gaussian(seen.write_noise)
     scores = gaussian_score(
         seen.read_back - seen.written,
         seen.write_noise.std,
@@ -101,6 +97,15 @@ def score(seen: Observation) -> Array:
         seen.read_back_std,
     )
     return from_scores(seen.loss_difference, scores)
+
+
+def require_gaussian(write_noise: WriteNoise) -> None:
+    """Raise :class:`zerohm.InputError` for write noise that :func:`score` cannot use."""
+    if write_noise.density != "gaussian":
+        raise InputError(
+            "estimator 'score' needs Gaussian write noise (an acceptance band has no score): "
+            "use 'covariance' or 'wiener'"
+        )
 
 
 def gaussian_score(deviation: Array, std: Array, std_slope: Array, read_back_std: Array) -> Array:

@@ -28,7 +28,7 @@ from zerohm._errors import InputError
 
 from ..crossbar import Ledger
 from .descent import Descent
-from .estimators import ESTIMATORS, Observation
+from .estimators import ESTIMATORS, Observation, require_gaussian
 from .losses import cross_entropy
 from .network import Network
 from .protocol import Batches
@@ -81,6 +81,9 @@ class NoiseZOTrainer:
     def __init__(
         self, settings: NoiseZO, network: Network, parameters: Array, rng: Generator
     ) -> None:
+        _require_write_noise(network, parameters)
+        if settings.estimator == "score":
+            require_gaussian(network.write_noise(parameters))
         self.network = equalized(network, parameters) if settings.equalize else network
         self.parameters = parameters.copy()
         self.arrays = 2
@@ -89,9 +92,6 @@ class NoiseZOTrainer:
         self._settings = settings
         self._rng = rng
         self._descent = Descent(settings.learning_rate, settings.momentum, network.limits)
-        _layer_noise(network, parameters)
-        if settings.estimator == "score":
-            _require_gaussian(network, parameters)
 
     def step(self, batches: Batches, progress: float) -> float:
         """Program two arrays, run the mini-batches, read back, update the master copy."""
@@ -117,25 +117,20 @@ class NoiseZOTrainer:
 
 def equalized(network: Network, parameters: Array) -> Network:
     """The network with every layer's band narrowed to the write noise of its quietest layer."""
-    noise = _layer_noise(network, parameters)
+    noise = _noise_of_layers(network, parameters)
     return network.tightened([min(noise) / value for value in noise])
 
 
-def _layer_noise(network: Network, parameters: Array) -> list[float]:
+def _noise_of_layers(network: Network, parameters: Array) -> list[float]:
     """Root-mean-square write noise of each layer in weight units."""
     stds = network.matrices(network.write_noise(parameters).std)
-    noise = [float(np.sqrt(np.mean(np.square(std)))) for std in stds]
-    if min(noise) == 0.0:
+    return [float(np.sqrt(np.mean(np.square(std)))) for std in stds]
+
+
+def _require_write_noise(network: Network, parameters: Array) -> None:
+    if min(_noise_of_layers(network, parameters)) == 0.0:
         names = ", ".join(sorted({layer.hardware.name for layer in network.layers}))
         raise InputError(
             f"NoiseZO perturbs by write noise, but hardware {names!r} has none: use rram with "
             "write_noise > 0, or a method with software perturbations such as mezo"
-        )
-    return noise
-
-
-def _require_gaussian(network: Network, parameters: Array) -> None:
-    if network.write_noise(parameters).density != "gaussian":
-        raise InputError(
-            "estimator 'score' needs Gaussian write noise: use 'covariance' or 'wiener'"
         )

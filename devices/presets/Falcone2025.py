@@ -3,7 +3,8 @@
     D. F. Falcone et al., "All-in-one analog AI accelerator: on-chip training and inference with
     conductive-metal-oxide/HfOx ReRAM devices", arXiv:2502.04524 (2025).
 
-Write–verify was measured with two acceptance bands, and the band is part of the preset's name.
+Write–verify was measured with two acceptance bands, each a preset of its own: "Falcone2025" is
+the band of 2 %, "Falcone2025-0.2pct" that of 0.2 %.
 Both fits lie close to the uniform law σ = a·G/√3 of a band ±a·G. The read noise grows with the
 observation time t as √ln((t + t_r)/2t_r) with t_r = 1 µs; the presets take t = 1 s.
 """

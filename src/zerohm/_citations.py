@@ -36,7 +36,7 @@ def cite(*models: object) -> str:
     keys: list[str] = []
     for model in models:
         found = getattr(model, "citations", None)
-        if found is None:
+        if not found:
             raise InputError(f"{model!r} has no source: cite takes device presets and methods")
         keys += [key for key in found if key not in keys]
     return "\n\n".join(bibliography()[key] for key in keys)

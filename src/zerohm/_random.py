@@ -5,6 +5,8 @@ from hashlib import sha256
 import numpy as np
 from numpy.random import Generator, Philox, SeedSequence
 
+from zerohm._errors import InputError
+
 
 def stream(seed: int, *purpose: str | int) -> Generator:
     """A Philox generator for one purpose of one run.
@@ -31,4 +33,8 @@ def stream(seed: int, *purpose: str | int) -> Generator:
 
 def as_generator(seed: int | Generator) -> Generator:
     """The generator itself, or a Philox generator for an integer seed."""
-    return seed if isinstance(seed, Generator) else stream(int(np.asarray(seed)), "zerohm")
+    if isinstance(seed, Generator):
+        return seed
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r} must be a Generator or an integer of at least 0")
+    return stream(int(seed), "zerohm")
