@@ -498,7 +498,7 @@ def test_leading_axes_are_independent_observations(name):
     np.testing.assert_allclose(estimators.ESTIMATORS[name](one), together[1, 2], rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["naive", "covariance", "wiener"])
+@pytest.mark.parametrize("name", ["naive", "covariance", "wiener", "score"])
 def test_cells_without_noise_stay_finite(name):
     """A cell that does not vary shows nothing: zero, not an infinite step."""
     std = np.array([0.1, 0.0, 0.1, 0.0, 0.1])
@@ -513,6 +513,31 @@ def test_score_refuses_noise_that_is_not_gaussian():
     uniform = WriteNoise(std=np.ones(5), std_slope=np.zeros(5), density="uniform")
     with pytest.raises(InputError, match=r"Gaussian.*covariance"):
         estimators.score(observation(np.ones(5), write_noise=uniform))
+
+
+def test_gaussian_score_is_the_derivative_of_the_log_density():
+    held, targets, step = np.array([0.3, -0.2, 1.1]), np.array([0.1, 0.0, 0.9]), 1e-6
+
+    def log_density(w):
+        std = 0.2 + 0.1 * w
+        return -np.log(std) - (held - w) ** 2 / (2 * std**2)
+
+    expected = (log_density(targets + step) - log_density(targets - step)) / (2 * step)
+    scores = estimators.gaussian_score(
+        held - targets, 0.2 + 0.1 * targets, np.full(3, 0.1), np.zeros(3)
+    )
+    np.testing.assert_allclose(scores, expected, rtol=1e-8)
+
+
+def test_gaussian_score_has_zero_mean_with_and_without_read_back_noise():
+    """Exact expectation over N(0, σ² + σ_r²) by Gauss–Hermite quadrature."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(8)
+    for read in (0.0, 0.3):
+        deviation = nodes * math.hypot(0.2, read)
+        scores = estimators.gaussian_score(
+            deviation, np.float64(0.2), np.float64(0.7), np.float64(read)
+        )
+        assert weights @ scores == pytest.approx(0, abs=1e-12)
 
 
 # The same through devices, crossbars and converters.

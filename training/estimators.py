@@ -50,9 +50,9 @@ def _scaled(loss_difference: Array, direction: Array) -> Array:
     return gradient
 
 
-def _inverse(variance: Array) -> Array:
-    """1/variance, and zero where there is no noise: a cell that does not vary shows nothing."""
-    result: Array = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0)
+def _inverse(spread: Array) -> Array:
+    """1/spread, and zero where there is no noise: a cell that does not vary shows nothing."""
+    result: Array = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
     return result
 
 
@@ -113,9 +113,10 @@ def gaussian_score(deviation: Array, std: Array, std_slope: Array, read_back_std
 
     s = ê/σ + (σ′/σ)(ê² − 1 − σ_r²/σ²) with ê = deviation/σ.
     """
-    standard = deviation / std
-    excess = np.square(standard) - 1.0 - np.square(read_back_std / std)
-    result: Array = standard / std + (std_slope / std) * excess
+    inverse = _inverse(std)
+    standard = deviation * inverse
+    excess = np.square(standard) - 1.0 - np.square(read_back_std * inverse)
+    result: Array = standard * inverse + std_slope * inverse * excess
     return result
 
 

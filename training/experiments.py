@@ -118,8 +118,9 @@ class Experiment:
             return HIDDEN[self.task]
         if isinstance(self.hidden, tuple):
             return self.hidden
+        text = str(self.hidden).strip()
         try:
-            return tuple(int(width) for width in str(self.hidden).split(",") if width.strip())
+            return tuple(int(width) for width in text.split(",")) if text else ()
         except ValueError:
             raise InputError(
                 f"hidden={self.hidden!r}: widths of hidden layers, for example 64 or 100,100"

@@ -1,5 +1,6 @@
 """MeZO: simultaneous perturbation by software, its random directions regenerated from a seed."""
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -23,13 +24,14 @@ class MeZO:
     """Settings of MeZO (SPSA with a Gaussian direction z).
 
     ĝ = (L(w + εz) − L(w − εz)) / 2ε · z (Malladi 2023, definition 1; Spall 1992). Both points
-    are programmed onto the network's hardware, whose own noise then adds to the perturbation.
+    are programmed onto the network's hardware, whose own noise then adds to the perturbation;
+    where a point lies beyond the hardware's storage range, its edge is programmed instead.
 
     Parameters
     ----------
     learning_rate, momentum : of the digital master copy.
-    perturbation : ε as a fraction of a layer's weight limit (of 6/√inputs where the hardware
-        has none).
+    perturbation : ε as a fraction of the smallest weight limit of all layers (of 6/√inputs
+        where the hardware has none).
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
@@ -60,8 +62,10 @@ class MeZOTrainer:
         self.ledger = Ledger()
         self._rng = rng
         self._descent = Descent(settings.learning_rate, settings.momentum, network.limits)
-        nominal = [6.0 / np.sqrt(layer.shape[1]) for layer in network.layers]
-        self._epsilon = settings.perturbation * min(nominal)
+        nominal = min(6.0 / math.sqrt(layer.shape[1]) for layer in network.layers)
+        smallest = float(network.limits.min())
+        limit = smallest if math.isfinite(smallest) else nominal
+        self._epsilon = settings.perturbation * limit
 
     def step(self, batches: Batches, progress: float) -> float:
         """Two programmed points along one random direction, one update."""

@@ -233,13 +233,19 @@ def mlp(
     >>> mlp([64, 32, 10], hardware=mapping.digital()).parameters
     2410
     """
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise InputError(f"sizes={list(sizes)!r}: need at least input and output widths, all >= 1")
+    widths = [width for width in sizes if isinstance(width, int | np.integer) and width >= 1]
+    if len(sizes) < 2 or len(widths) < len(sizes):
+        raise InputError(
+            f"sizes={list(sizes)!r}: need at least input and output widths, integers >= 1"
+        )
     if activation not in ("relu", "tanh"):
         raise InputError(f"unknown activation {activation!r}; allowed: relu, tanh")
-    hidden = hidden_limit or (1.0 if activation == "tanh" else 4.0)
-    if not (input_limit > 0 and hidden > 0):
-        raise InputError("input_limit and hidden_limit must be positive")
+    usual = 1.0 if activation == "tanh" else 4.0
+    hidden = usual if hidden_limit is None else hidden_limit
+    if not (0 < input_limit < np.inf and 0 < hidden < np.inf):
+        raise InputError(
+            f"input_limit={input_limit!r} and hidden_limit={hidden!r} must be positive and finite"
+        )
     layers = tuple(
         Layer(outputs, inputs, hardware, hidden if index else input_limit)
         for index, (inputs, outputs) in enumerate(pairwise(sizes))

@@ -81,10 +81,10 @@ class NoiseZOTrainer:
     def __init__(
         self, settings: NoiseZO, network: Network, parameters: Array, rng: Generator
     ) -> None:
-        _require_write_noise(network, parameters)
+        narrowed = equalized(network, parameters)  # refuses hardware without write noise
         if settings.estimator == "score":
             require_gaussian(network.write_noise(parameters))
-        self.network = equalized(network, parameters) if settings.equalize else network
+        self.network = narrowed if settings.equalize else network
         self.parameters = parameters.copy()
         self.arrays = 2
         self.forward_passes = 0
@@ -116,21 +116,18 @@ class NoiseZOTrainer:
 
 
 def equalized(network: Network, parameters: Array) -> Network:
-    """The network with every layer's band narrowed to the write noise of its quietest layer."""
-    noise = _noise_of_layers(network, parameters)
-    return network.tightened([min(noise) / value for value in noise])
+    """The network with every layer's band narrowed to the write noise of its quietest layer.
 
-
-def _noise_of_layers(network: Network, parameters: Array) -> list[float]:
-    """Root-mean-square write noise of each layer in weight units."""
+    Raises
+    ------
+    InputError : a layer has no write noise.
+    """
     stds = network.matrices(network.write_noise(parameters).std)
-    return [float(np.sqrt(np.mean(np.square(std)))) for std in stds]
-
-
-def _require_write_noise(network: Network, parameters: Array) -> None:
-    if min(_noise_of_layers(network, parameters)) == 0.0:
+    noise = [float(np.sqrt(np.mean(np.square(std)))) for std in stds]
+    if min(noise) == 0.0:
         names = ", ".join(sorted({layer.hardware.name for layer in network.layers}))
         raise InputError(
             f"NoiseZO perturbs by write noise, but hardware {names!r} has none: use rram with "
             "write_noise > 0, or a method with software perturbations such as mezo"
         )
+    return network.tightened([min(noise) / value for value in noise])

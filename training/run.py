@@ -41,7 +41,7 @@ _VARIABLES = {
 
 
 class TrainingDiverged(ArithmeticError):
-    """The loss is not finite any more; the message names the remedy."""
+    """The loss or a weight is not finite any more; the message names the remedy."""
 
 
 def fit(
@@ -80,7 +80,7 @@ def fit(
     ------
     InputError : a budget, batch or number of records below 1, a network that does not fit the
         task, or a method that cannot use the hardware.
-    TrainingDiverged : the loss is not finite any more.
+    TrainingDiverged : the loss or a weight is not finite any more.
 
     Examples
     --------
@@ -104,16 +104,13 @@ def fit(
     with tqdm(total=passes, desc=title, unit="pass", delay=2, disable=_hidden(progress)) as bar:
         while trainer.forward_passes < passes:
             before = trainer.forward_passes
-            losses.append(trainer.step(batches, before / passes))
+            with np.errstate(over="ignore", invalid="ignore"):  # what diverges is said below
+                losses.append(trainer.step(batches, before / passes))
+            _require_finite(losses[-1], trainer, method)
             steps += 1
             bar.update(trainer.forward_passes - before)
             if trainer.forward_passes >= passes * (len(records) + 1) / evaluations:
                 mean_loss = float(np.mean(losses))
-                if not math.isfinite(mean_loss):
-                    raise TrainingDiverged(
-                        f"{method.name} diverged: the loss is {mean_loss} after "
-                        f"{trainer.forward_passes} passes; lower its learning_rate"
-                    )
                 rng = stream(seed, "evaluation", steps)
                 record = {"step": steps, "train_loss": mean_loss, **_totals(trainer, batch)}
                 records.append({**record, **_accuracies(trainer, task, deployments, rng)})
@@ -135,6 +132,8 @@ def fit(
                 "activation": network.activation,
                 "passes": passes,
                 "batch": batch,
+                "evaluations": evaluations,
+                "deployments": deployments,
                 **(config or {}),
             }
         ),
@@ -144,13 +143,21 @@ def fit(
 
 def _check(network: Network, task: Task, **counts: int) -> None:
     for name, value in counts.items():
-        if value < 1:
-            raise InputError(f"{name}={value!r} must be at least 1")
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise InputError(f"{name}={value!r} must be an integer of at least 1")
     inputs, outputs = network.layers[0].inputs, network.layers[-1].outputs
     if (inputs, outputs) != (task.features, task.classes):
         raise InputError(
             f"the network has {inputs} inputs and {outputs} outputs, task {task.name!r} needs "
             f"{task.features} and {task.classes}"
+        )
+
+
+def _require_finite(loss: float, trainer: Trainer, method: Method) -> None:
+    if not (math.isfinite(loss) and np.isfinite(trainer.parameters).all()):
+        raise TrainingDiverged(
+            f"{method.name} diverged after {trainer.forward_passes} passes: loss {loss:g}, "
+            f"largest weight {np.abs(trainer.parameters).max():g}; lower its learning_rate"
         )
 
 

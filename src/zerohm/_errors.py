@@ -17,9 +17,9 @@ class InputError(ValueError):
     """
 
 
-def choose(kind: str, name: str, allowed: Collection[str]) -> None:
+def choose(kind: str, name: object, allowed: Collection[str]) -> None:
     """Raise :class:`InputError`, with the nearest match, unless ``name`` is one of ``allowed``."""
-    if name not in allowed:
+    if not isinstance(name, str) or name not in allowed:
         close = get_close_matches(str(name), list(allowed), n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         raise InputError(f"unknown {kind} {name!r}{hint}; allowed: {', '.join(sorted(allowed))}")

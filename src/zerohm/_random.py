@@ -27,14 +27,12 @@ def stream(seed: int, *purpose: str | int) -> Generator:
     >>> a == stream(1, "read noise").standard_normal()
     False
     """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed={seed!r} must be an integer of at least 0")
     words = [int.from_bytes(sha256(repr(p).encode()).digest()[:4]) for p in purpose]
-    return Generator(Philox(SeedSequence(seed, spawn_key=tuple(words))))
+    return Generator(Philox(SeedSequence(int(seed), spawn_key=tuple(words))))
 
 
 def as_generator(seed: int | Generator) -> Generator:
     """The generator itself, or a Philox generator for an integer seed."""
-    if isinstance(seed, Generator):
-        return seed
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"seed={seed!r} must be a Generator or an integer of at least 0")
-    return stream(int(seed), "zerohm")
+    return seed if isinstance(seed, Generator) else stream(seed, "zerohm")
