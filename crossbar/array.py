@@ -163,7 +163,10 @@ class Crossbar:
         goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
         chosen = self._checked("where", np.asarray(where), self.shape)
         if chosen.dtype != np.bool_ or not chosen.any():
-            raise InputError("where must be booleans and select cells: it selects no cell, or has another type")
+            raise InputError(
+                "where must be an array of booleans and select at least one cell: "
+                f"got {chosen.dtype}, which selects no cell or is not boolean"
+            )
         conductance = self.conductance.copy()
         copies = conductance.shape[0] if conductance.ndim == 3 else 1
         written = self.cell.program(goal[chosen], rng or self._generator, copies=copies)
