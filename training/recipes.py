@@ -16,8 +16,8 @@ HIDDEN: dict[str, tuple[int, ...]] = {
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("noisezo", "digits"): {"learning_rate": 0.016, "batch": 512},
     ("noisezo", "vowel"): {"learning_rate": 0.03, "batch": 512},
-    ("noisezo", "mnist"): {"learning_rate": 0.002, "batch": 1024},
-    ("noisezo", "fashion-mnist"): {"learning_rate": 0.002, "batch": 1024},
+    ("noisezo", "mnist"): {"learning_rate": 0.004, "batch": 1024},
+    ("noisezo", "fashion-mnist"): {"learning_rate": 0.004, "batch": 1024},
 }
 """Settings of (method, task) that differ from the method's defaults."""
 
