@@ -2,12 +2,12 @@
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from zerohm._errors import InputError, checked
+from zerohm._files import whole
 
 from .presets import preset
 from .rram import Cell
@@ -25,16 +25,8 @@ def save(cell: Cell, path: str | os.PathLike[str]) -> None:
     InputError : the file cannot be written.
     """
     card = {"format": _FORMAT, "version": _VERSION, "cell": _CELL.dump_python(cell, mode="json")}
-    target = Path(path)
-    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        unfinished.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        os.replace(unfinished, target)
-    except OSError as error:
-        raise InputError(f"cannot write device card {target}: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with whole(Path(path)) as temporary:
+        temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
 
 
 def load(path: str | os.PathLike[str]) -> Cell:

@@ -2,14 +2,13 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from zerohm._errors import InputError
+from zerohm._files import whole
 
 PathLike = str | os.PathLike[str]
 
@@ -90,19 +89,6 @@ def check_writable(path: PathLike) -> None:
             pass
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from error
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path``, renamed to it when the block ends without an error."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> xr.Dataset:

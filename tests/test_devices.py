@@ -679,6 +679,6 @@ def test_a_card_that_cannot_be_written_is_an_input_error(tmp_path, name):
     """Every unusable path gives one InputError and leaves nothing behind."""
     (tmp_path / "file").write_text("in the way")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(InputError, match="cannot write device card"):
+    with pytest.raises(InputError, match="cannot write"):
         devices.save(FULL_CELL, tmp_path / name)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder"]
