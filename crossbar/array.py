@@ -13,7 +13,7 @@ from zerohm._errors import InputError
 from zerohm._random import as_generator
 
 from ..devices import Cell
-from .converters import ADC, DAC
+from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
 from .kernels import add_noise
 from .ledger import Ledger
 from .wires import wire_model
@@ -39,7 +39,8 @@ class Crossbar:
     shape : (rows, cols) of the array.
     wire_resistance : Ω per segment; only 0.0 (ideal wires) in this version.
     dac : converter of the word-line voltages; ``None`` drives exact voltages.
-    adc : converter of the bit-line currents; ``None`` returns exact currents.
+    adc : converter of the bit-line currents; ``None`` returns exact currents. Converters with
+        errors of their own are fabricated once, at the first programming.
     differential : bit lines 2j and 2j+1 are subtracted before the converter, so that ``read``
         returns cols/2 currents.
     read_voltage : V, full scale of the inputs.
@@ -108,6 +109,7 @@ class Crossbar:
         self.ledger = Ledger()
         self.age_s = 0.0
         self._wires = wire_model(wire_resistance)
+        self._instances: dict[str, FabricatedDAC | FabricatedADC] = {}
         self._seed = seed
         self._conductance: Array | None = None
 
@@ -197,7 +199,7 @@ class Crossbar:
             has not been programmed.
         """
         conductance = self.conductance
-        applied = self._apply_dac(np.asarray(voltages, dtype=self.dtype))
+        applied = self._apply_dac(np.asarray(voltages, dtype=self.dtype), rng)
         batch: Array = np.atleast_2d(applied)
         squared = batch * batch
         current: Array = batch @ self._transfer
@@ -206,11 +208,13 @@ class Crossbar:
             normal = (rng or self._generator).standard_normal(current.shape, dtype=self.dtype)
             add_noise(current, variance, normal)
         if self.adc is not None:
-            current, saturated = self.adc.convert(current, self.full_scale_current)
+            current, saturated = self._convert(
+                "adc", self.adc, current, self.full_scale_current, rng
+            )
             self.ledger.adc_saturations += saturated
         vectors = current.size // current.shape[-1]
         self._count_read(vectors, squared, conductance)
-        return current if applied.ndim > 1 else current[..., 0, :]
+        return current[..., 0, :] if np.ndim(voltages) == 1 else current
 
     def read_cells(self, rng: Generator | None = None) -> Array:
         """Conductance of every cell (differential: of every pair), read one word line at a time.
@@ -234,9 +238,12 @@ class Crossbar:
             normal = (rng or self._generator).standard_normal(value.shape, dtype=self.dtype)
             value += std.astype(self.dtype) * normal
         if self.adc is not None:
-            value, saturated = self.adc.convert(
-                value, read_back_full_scale(self.cell, differential=self.differential)
+            full_scale = read_back_full_scale(self.cell, differential=self.differential)
+            volts = self.read_voltage
+            current, saturated = self._convert(
+                "adc", self.adc, value * self.dtype(volts), full_scale * volts, rng
             )
+            value = current / self.dtype(volts)
             self.ledger.adc_saturations += saturated
         self._count_read_back(value.size, conductance)
         return value
@@ -258,7 +265,25 @@ class Crossbar:
             raise InputError(f"{name} have shape {values.shape}, the array needs {shape}")
         return values
 
-    def _apply_dac(self, voltages: Array) -> Array:
+    def _convert(
+        self,
+        role: str,
+        design: DAC | ADC,
+        signal: Array,
+        full_scale: float,
+        rng: Generator | None,
+    ) -> tuple[Array, int]:
+        """One conversion by the array's own converters, which keep their errors for life."""
+        if design.ideal:
+            return design.convert(signal, full_scale)
+        if role not in self._instances:
+            copies = math.prod(self.conductance.shape[:-2])
+            self._instances[role] = design.fabricate(
+                signal.shape[-1], self._generator, copies=copies
+            )
+        return self._instances[role].convert(signal, full_scale, rng or self._generator)
+
+    def _apply_dac(self, voltages: Array, rng: Generator | None) -> Array:
         if voltages.ndim == 0 or voltages.shape[-1] != self.shape[0]:
             raise InputError(
                 f"voltages have shape {voltages.shape}, the last axis must be the "
@@ -267,20 +292,30 @@ class Crossbar:
         copies = self.conductance.shape[:-2]
         if voltages.ndim > 2 and voltages.shape[:-2] != copies:
             raise InputError(f"voltages have shape {voltages.shape}, the array has copies {copies}")
-        largest = np.abs(voltages).max(initial=0.0)
-        if not np.isfinite(largest):
+        if not np.isfinite(np.abs(voltages).max(initial=0.0)):
             raise InputError("voltages must be finite")
         if self.dac is None:
-            if largest > self.cell.max_read_voltage:
-                raise InputError(
-                    f"voltages reach {largest:g} V, beyond ±{self.cell.max_read_voltage:g} V "
-                    f"cell {self.cell.name!r} would be disturbed"
-                )
+            self._require_undisturbed(voltages)
             return voltages
-        applied, saturated = self.dac.convert(voltages, self.dac.full_scale or self.read_voltage)
         drivers = math.prod(copies) if voltages.ndim < 3 else 1  # each copy has its own
+        if not self.dac.ideal and drivers > 1:
+            shared: Array = np.atleast_2d(voltages)
+            voltages, drivers = np.broadcast_to(shared, (*copies, *shared.shape)), 1
+        applied, saturated = self._convert(
+            "dac", self.dac, voltages, self.dac.full_scale or self.read_voltage, rng
+        )
         self.ledger.dac_saturations += saturated * drivers
+        if not self.dac.ideal:
+            self._require_undisturbed(applied)
         return applied
+
+    def _require_undisturbed(self, voltages: Array) -> None:
+        largest = float(np.abs(voltages).max(initial=0.0))
+        if largest > self.cell.max_read_voltage:
+            raise InputError(
+                f"voltages reach {largest:g} V, beyond ±{self.cell.max_read_voltage:g} V "
+                f"cell {self.cell.name!r} would be disturbed"
+            )
 
     def _prepare(self) -> None:
         """Everything that stays the same until the next programming event."""

@@ -34,3 +34,53 @@ def add_noise(current: Array, variance: Array, normal: Array) -> None:
     i_flat, v_flat, n_flat = current.ravel(), variance.ravel(), normal.ravel()
     for i in range(i_flat.size):
         i_flat[i] += np.sqrt(v_flat[i]) * n_flat[i]
+
+
+@kernel
+def count_transitions(steps: Array, transitions: Array, largest_code: float) -> Array:
+    """Codes of signals by transition levels, all in steps (least significant bits).
+
+    steps : (copies, batch, columns); transitions : (copies, columns or 1 for all of them,
+    2 · largest_code), ascending. A code is the number of levels below the signal, minus
+    ``largest_code``; a signal on a level takes the even one of its two codes.
+    """
+    copies, batch, columns = steps.shape
+    tables, levels = transitions.shape[1:]
+    codes = np.empty(steps.shape, steps.dtype)
+    for c in range(copies):
+        for b in range(batch):
+            for j in range(columns):
+                table, signal = transitions[c, j % tables], steps[c, b, j]
+                # The levels lie near the ideal ones: search from where an ideal converter ends.
+                low = int(min(max(np.rint(signal) + largest_code, 0.0), float(levels)))
+                while low < levels and table[low] < signal:
+                    low += 1
+                while low > 0 and table[low - 1] >= signal:
+                    low -= 1
+                code = low - largest_code
+                if low < levels and table[low] == signal and code % 2 != 0:
+                    code += 1
+                codes[c, b, j] = code
+    return codes
+
+
+@kernel
+def decide_bit(seen: Array, weight: Array, bit: int, level: Array, codes: Array) -> None:
+    """One decision of a successive-approximation register, for every conversion, in place.
+
+    seen : what the comparator sees at this decision, in steps, (copies, batch, columns);
+    weight : (copies, columns), steps that the bit's capacitor adds; level : what the capacitors
+    switched so far make, in steps; codes : the code that goes with it. A signal on the level of
+    the trial takes the even one of its two codes: the upper one for all but the last bit.
+    """
+    copies, batch, columns = seen.shape
+    value = 2.0**bit
+    for c in range(copies):
+        for b in range(batch):
+            for j in range(columns):
+                trial = level[c, b, j] + weight[c, j]
+                signal = seen[c, b, j]
+                kept = (signal > trial) | ((signal == trial) & (bit > 0))
+                # Selected, not branched to: half of all decisions would be predicted wrongly.
+                level[c, b, j] = trial if kept else level[c, b, j]
+                codes[c, b, j] += value if kept else 0.0

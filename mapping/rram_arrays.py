@@ -67,6 +67,12 @@ class RRAMHardware:
         if rows < 1 or columns < 2:
             raise ValueError(f"tile={self.tile!r} must be at least 1 word line × 2 bit lines")
         wire_model(self.wire_resistance)
+        for converter in (self.dac, self.adc):
+            if converter is not None and not converter.ideal:
+                raise ValueError(
+                    "layers take converters without errors of their own in this version: use "
+                    "them with a Crossbar, or leave gain, offset, nonlinearity and noise at 0"
+                )
         if self.read_voltage > self.cell.max_read_voltage:
             raise ValueError(
                 f"read_voltage={self.read_voltage!r} V must be at most "

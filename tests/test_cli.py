@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import zerohm as zo
@@ -185,6 +186,67 @@ def test_failed_points_are_named_and_change_the_exit_code(tmp_path, capsys):
 
 def test_help_of_every_command(capsys):
     """--help exits with 0 and describes each option."""
-    for command in ("demo", "presets", "train", "sweep", "figure"):
+    for command in ("demo", "presets", "solve", "train", "sweep", "figure"):
         assert main([command, "--help"]) == 0
         assert "--" in capsys.readouterr().out
+
+
+@pytest.fixture
+def circuit_files(tmp_path):
+    """A 3 × 2 array and two input vectors as .npy files."""
+    rng = np.random.default_rng(0)
+    conductance, voltages = tmp_path / "G.npy", tmp_path / "V.npy"
+    np.save(conductance, rng.uniform(1e-6, 1e-4, (3, 2)))
+    np.save(voltages, rng.uniform(0, 0.2, (2, 3)))
+    return ["--conductance", str(conductance), "--voltages", str(voltages)]
+
+
+def test_solve_writes_exact_currents_and_a_netlist(tmp_path, circuit_files, capsys):
+    """Currents are those of Network; without wires they are V·G."""
+    out, netlist = tmp_path / "currents.npy", tmp_path / "circuit.cir"
+    command = ["solve", *circuit_files, "--out", str(out)]
+    assert main(command) == 0
+    conductance, voltages = (np.load(path) for path in circuit_files[1::2])
+    np.testing.assert_allclose(np.load(out), voltages @ conductance, rtol=1e-12)
+    wires = ["--wire-resistance", "100", "--source-resistance", "50", "--sink-resistance", "20"]
+    assert main([*command, *wires, "--spice", str(netlist)]) == 0
+    network = zo.crossbar.Network(
+        conductance, wire_resistance=100, source_resistance=50, sink_resistance=20
+    )
+    np.testing.assert_allclose(np.load(out), network.solve(voltages).currents, rtol=1e-9)
+    assert netlist.read_text() == network.to_spice(voltages[0])
+    assert str(netlist) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("extra", "expected"),
+    [
+        (["--wire-resistance", "-1"], "wire_resistance=-1"),
+        (["--conductance", "no.npy"], "no.npy"),
+        (["--out", "nowhere/currents.npy"], "nowhere"),
+        (["--spice", "nowhere/circuit.cir"], "nowhere"),
+    ],
+)
+def test_solve_refuses_unusable_input(extra, expected, tmp_path, circuit_files, capsys):
+    """One message that names the input, exit code 2, no file."""
+    out = tmp_path / "currents.npy"
+    arguments = dict(zip(circuit_files[::2], circuit_files[1::2], strict=True))
+    arguments |= {"--out": str(out), **dict([extra])}
+    assert main(["solve", *(text for pair in arguments.items() for text in pair)]) == 2
+    assert expected in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_solve_refuses_what_is_no_array(tmp_path, circuit_files, capsys):
+    """Text, pickled objects, archives, other shapes and NaN are named by file or by value."""
+    objects = tmp_path / "objects.npy"
+    np.save(objects, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    text = tmp_path / "text.npy"
+    text.write_text("1, 2, 3")
+    for path in (objects, text):
+        command = ["solve", "--conductance", str(path), *circuit_files[2:]]
+        assert main([*command, "--out", str(tmp_path / "c.npy")]) == 2
+        assert str(path) in capsys.readouterr().err
+    swapped = ["--conductance", circuit_files[3], "--voltages", circuit_files[1]]
+    assert main(["solve", *swapped, "--out", str(tmp_path / "c.npy")]) == 2
+    assert "voltages" in capsys.readouterr().err

@@ -723,3 +723,41 @@ def test_refused_targets_leave_the_array_as_it_was():
         array.rewrite(np.full((5, 4), math.nan), np.ones((5, 4), dtype=bool))
     assert np.array_equal(array.conductance, before)
     assert array.ledger.cell_writes == writes
+
+
+def test_converters_with_errors_belong_to_the_array():
+    """Their errors are drawn once, stay through reads and reprogramming, and differ by array."""
+    options = {"dac": DAC(gain_std=0.02, bits=12), "adc": ADC(gain_std=0.05, bits=16)}
+    ideal = Crossbar(NOISELESS, shape=(5, 4), seed=0)
+    arrays = [Crossbar(NOISELESS, shape=(5, 4), seed=seed, **options) for seed in (1, 1, 2)]
+    voltages = np.random.default_rng(0).uniform(-0.2, 0.2, (6, 5))
+    reads = []
+    for array in (ideal, *arrays):
+        for _ in range(2):
+            array.program(np.full((5, 4), HIGH))
+            reads.append(array.read(voltages))
+    exact, _, first, again, same, _, other, _ = reads
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, same)
+    assert np.abs(first - other).max() > 0.01 * np.abs(exact).max()
+    assert 0.01 < np.abs(first / exact - 1).mean() < 0.2
+
+
+def test_copies_have_converters_of_their_own():
+    """A shared batch reaches every copy through its own DAC and ADC."""
+    array = Crossbar(
+        NOISELESS, shape=(5, 4), dac=DAC(gain_std=0.02), adc=ADC(gain_std=0.05), seed=1
+    )
+    array.program(np.full((5, 4), HIGH), copies=3)
+    currents = array.read(np.full(5, 0.1))
+    assert currents.shape == (3, 4)
+    assert len(np.unique(currents)) > 6
+    assert array.read_cells().shape == (3, 5, 4)
+
+
+def test_a_converter_that_would_disturb_cells_is_refused():
+    """Gain errors of the DAC can exceed the voltage that only reads."""
+    array = Crossbar(NOISELESS, shape=(50, 2), dac=DAC(gain_std=0.1), read_voltage=0.5, seed=1)
+    array.program(np.full((50, 2), HIGH))
+    with pytest.raises(InputError, match="disturbed"):
+        array.read(np.full(50, 0.5))

@@ -11,10 +11,13 @@ import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 from cyclopts import App, CycloptsError, Parameter
+from numpy.typing import NDArray
 
 import zerohm
 from zerohm._errors import InputError, choose
+from zerohm._files import whole
 
 app = App(
     name="zerohm",
@@ -71,6 +74,62 @@ def presets(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] =
     for cell in cells:
         window = f"{cell.conductance_min * 1e6:g} to {cell.conductance_max * 1e6:g}"
         print(f"{cell.name:20}{window:>14}  {cell.description}")
+
+
+@app.command
+def solve(
+    *,
+    conductance: Path,
+    voltages: Path,
+    wire_resistance: float = 0.0,
+    source_resistance: float = 0.0,
+    sink_resistance: float = 0.0,
+    out: Path = Path("currents.npy"),
+    spice: Path | None = None,
+) -> None:
+    """Solve the circuit of a crossbar with wire resistance, exactly.
+
+    Parameters
+    ----------
+    conductance
+        Array file (.npy) of cell conductances (rows, cols) in S; rows are word lines.
+    voltages
+        Array file (.npy) of word-line voltages (rows,) or (batch, rows) in V.
+    wire_resistance
+        Ω per segment between neighbouring cells, of word lines and bit lines.
+    source_resistance
+        Ω between driver and word line.
+    sink_resistance
+        Ω between bit line and sense amplifier.
+    out
+        Array file (.npy) for the currents (cols,) or (batch, cols) in A.
+    spice
+        Also write the circuit for the first vector as a netlist that ngspice runs.
+    """
+    from zerohm.crossbar import Network
+    from zerohm.sweeps import check_writable
+
+    for path in (out, spice):
+        if path is not None:
+            check_writable(path)
+    applied = _read_array(voltages)
+    network = Network(
+        _read_array(conductance),
+        wire_resistance=wire_resistance,
+        source_resistance=source_resistance,
+        sink_resistance=sink_resistance,
+    )
+    solution = network.solve(applied)
+    with whole(out) as temporary, temporary.open("wb") as file:
+        np.save(file, solution.currents)
+    if spice is not None:
+        with whole(spice) as temporary:
+            temporary.write_text(network.to_spice(np.atleast_2d(applied)[0]), encoding="utf-8")
+    rows, cols = network.shape
+    print(
+        f"{rows} × {cols} cells by {solution.solver}, relative residual {solution.residual:.1e}\n"
+        f"currents: {out}" + (f"\nnetlist: {spice}" if spice is not None else "")
+    )
 
 
 @app.command
@@ -175,6 +234,7 @@ def figure(
 
 def main(arguments: list[str] | None = None) -> int:
     """Entry point of the command ``zerohm``; returns the exit code."""
+    from zerohm.crossbar import SolverError
     from zerohm.sweeps import SweepWarning
     from zerohm.training import TrainingDiverged
 
@@ -184,7 +244,7 @@ def main(arguments: list[str] | None = None) -> int:
             app(arguments, exit_on_error=False, print_error=False)
     except (InputError, CycloptsError) as error:
         return _fail(str(error), 2)
-    except TrainingDiverged as error:
+    except (TrainingDiverged, SolverError) as error:
         return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("stopped; the same command goes on with the points that are missing", 130)
@@ -196,6 +256,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _fail(message: str, code: int) -> int:
     print(f"zerohm: {message}", file=sys.stderr)
     return code
+
+
+def _read_array(path: Path) -> NDArray[np.floating[Any]]:
+    """A numeric .npy file."""
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"cannot read {path} as an array file (.npy): {error}") from None
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
+        raise InputError(f"{path} must hold one array of real numbers")
+    return values.astype(np.float64)
 
 
 def _parse_settings(pairs: list[str], taken: dict[str, Any]) -> dict[str, Any]:
