@@ -9,14 +9,15 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from zerohm._arrays import Array
-from zerohm._errors import InputError
+from zerohm._errors import InputError, checked
 from zerohm._random import as_generator
 
 from ..devices import Cell
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
 from .kernels import add_noise
 from .ledger import Ledger
-from .wires import wire_model
+from .readout import prepare
+from .wires import Wires
 
 A = TypeVar("A", Array, NDArray[np.bool_])
 
@@ -37,7 +38,9 @@ class Crossbar:
     ----------
     cell : model of every cell.
     shape : (rows, cols) of the array.
-    wire_resistance : Ω per segment; only 0.0 (ideal wires) in this version.
+    wire_resistance : Ω per segment of word lines and bit lines.
+    source_resistance, sink_resistance : Ω, of a word line's driver and a bit line's sense
+        amplifier.
     dac : converter of the word-line voltages; ``None`` drives exact voltages.
     adc : converter of the bit-line currents; ``None`` returns exact currents. Converters with
         errors of their own are fabricated once, at the first programming.
@@ -73,6 +76,8 @@ class Crossbar:
         *,
         shape: tuple[int, int],
         wire_resistance: float = 0.0,
+        source_resistance: float = 0.0,
+        sink_resistance: float = 0.0,
         dac: DAC | None = None,
         adc: ADC | None = None,
         differential: bool = False,
@@ -108,7 +113,14 @@ class Crossbar:
         self.dtype = dtype
         self.ledger = Ledger()
         self.age_s = 0.0
-        self._wires = wire_model(wire_resistance)
+        self.wires = checked(
+            Wires,
+            "wires",
+            word_line_resistance=wire_resistance,
+            bit_line_resistance=wire_resistance,
+            source_resistance=source_resistance,
+            sink_resistance=sink_resistance,
+        )
         self._instances: dict[str, FabricatedDAC | FabricatedADC] = {}
         self._seed = seed
         self._conductance: Array | None = None
@@ -181,7 +193,9 @@ class Crossbar:
         """Currents of one read per input vector, each with its own read noise.
 
         Independent Gaussian noise of the cells makes the current of a bit line exactly Gaussian
-        with variance Σᵢ Vᵢ² σᵢⱼ², so one deviate per current is drawn, not one per cell.
+        with variance Σᵢ Vᵢ² σᵢⱼ², so one deviate per current is drawn, not one per cell. Through
+        resistive wires the map is the exact transfer matrix, and the variance that of
+        :class:`zerohm.crossbar.InputVariance`.
 
         Parameters
         ----------
@@ -202,8 +216,8 @@ class Crossbar:
         applied = self._apply_dac(np.asarray(voltages, dtype=self.dtype), rng)
         batch: Array = np.atleast_2d(applied)
         squared = batch * batch
-        current: Array = batch @ self._transfer
-        variance = self._current_variance(squared, current)
+        current: Array = batch @ self._readout.transfer
+        variance = self._readout.variance(batch, squared)
         if variance is not None:
             normal = (rng or self._generator).standard_normal(current.shape, dtype=self.dtype)
             add_noise(current, variance, normal)
@@ -219,6 +233,9 @@ class Crossbar:
     def read_cells(self, rng: Generator | None = None) -> Array:
         """Conductance of every cell (differential: of every pair), read one word line at a time.
 
+        Through resistive wires a read shows the cell as the sense amplifier sees it: the entry
+        of the transfer matrix, not the cell alone.
+
         Each read carries the cell's read-back noise and passes the ADC, whose gain is set for
         :func:`read_back_full_scale`.
 
@@ -228,12 +245,9 @@ class Crossbar:
         """
         conductance = self.conductance
         std = self.cell.read_back_std(conductance)
-        value: Array
+        value: Array = self._readout.transfer.copy()
         if self.differential:
-            value = conductance[..., 0::2] - conductance[..., 1::2]
             std = np.sqrt(2.0) * std if std.ndim == 0 else np.hypot(std[..., 0::2], std[..., 1::2])
-        else:
-            value = conductance.copy()
         if np.any(std > 0):
             normal = (rng or self._generator).standard_normal(value.shape, dtype=self.dtype)
             value += std.astype(self.dtype) * normal
@@ -319,30 +333,9 @@ class Crossbar:
 
     def _prepare(self) -> None:
         """Everything that stays the same until the next programming event."""
-        conductance = self.conductance
-        self._transfer = self._sensed(self._wires.transfer(conductance), -1)
-        variance = self.cell.read_std(conductance) ** 2
-        if variance.ndim:
-            variance = self._sensed(variance, +1)
-        elif self.differential:
-            variance = 2.0 * variance
-        self._variance = variance
-        self._row_conductance = conductance.sum(axis=-1)
-
-    def _sensed(self, per_cell: Array, sign: int) -> Array:
-        """What the sense amplifier sees of values per column: all, or the pairs' combination."""
-        if not self.differential:
-            return per_cell
-        return per_cell[..., 0::2] + sign * per_cell[..., 1::2]
-
-    def _current_variance(self, squared: Array, current: Array) -> Array | None:
-        """Variance of every current in A², ``None`` without read noise."""
-        if self._variance.ndim:
-            return squared @ self._variance
-        if self._variance == 0:
-            return None
-        per_vector = self._variance * squared.sum(axis=-1, keepdims=True)
-        return np.ascontiguousarray(np.broadcast_to(per_vector, current.shape))
+        self._readout = prepare(
+            self.conductance, self.cell, self.wires, differential=self.differential
+        )
 
     def _count_programming(self, written: Array, *, rows: int) -> None:
         cost, ledger = self.cell.programming, self.ledger
@@ -363,7 +356,7 @@ class Crossbar:
     def _count_read(self, vectors: int, squared: Array, conductance: Array) -> None:
         ledger = self.ledger
         ledger.vectors += vectors
-        power = squared.sum(axis=-2) * self._row_conductance  # W, summed over the batch
+        power = squared.sum(axis=-2) * self._readout.row_conductance  # W, summed over the batch
         ledger.energy_J["array"] += float(power.sum()) * self.read_duration
         ledger.time_s += (
             vectors // max(conductance.size // math.prod(self.shape), 1) * (self.read_duration)
@@ -372,7 +365,7 @@ class Crossbar:
             ledger.dac_conversions += vectors * self.shape[0]
             ledger.energy_J["dac"] += vectors * self.shape[0] * self.dac.energy
         if self.adc is not None:
-            conversions = vectors * self._transfer.shape[-1]
+            conversions = vectors * self._readout.transfer.shape[-1]
             ledger.adc_conversions += conversions
             ledger.energy_J["adc"] += conversions * self.adc.energy
 

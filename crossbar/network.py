@@ -227,6 +227,12 @@ class Network:
             self._transfer_error = float(wrong / np.abs(exact).max()) if exact.any() else 0.0
         return self._transfer.copy()
 
+    def driver_currents(self, voltages: Array) -> Array:
+        """Currents (rows,) in A that the drivers deliver, for voltages (rows,) in V."""
+        cells = self.solve_cells(voltages, np.zeros(self.shape[1]))
+        currents: Array = np.einsum("ij,ij->i", self.circuit.conductance, cells.voltages)
+        return currents
+
     def to_spice(self, voltages: ArrayLike, *, bit_line_voltages: ArrayLike = 0.0) -> str:
         """Netlist of the circuit with a DC analysis that ngspice runs and prints currents of.
 

@@ -1,39 +1,59 @@
-"""From cell conductances to the linear map between word-line voltages and bit-line currents.
+"""The wires of an array as parameters."""
 
-A wire model has one method, ``transfer``: conductances (..., rows, cols) in S to transfer
-conductances of the same shape, so that the bit-line currents are ``voltages @ transfer``. It is
-called once per programming event; every read after that is a matrix product.
-"""
+from typing import Annotated
 
-from typing import Protocol
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from zerohm._arrays import Array
-from zerohm._errors import InputError
+from zerohm._config import STRICT
+
+from .network import Network
+
+Resistance = Annotated[float, Field(ge=0)]
 
 
-class WireModel(Protocol):
-    """What a crossbar needs of its wires."""
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class Wires:
+    """Resistances around the cells, in Ω; all zero is the ideal wire.
 
-    def transfer(self, conductance: Array) -> Array:
-        """Transfer conductances (..., rows, cols) in S of cells (..., rows, cols) in S."""
-
-
-class IdealWires:
-    """Wires without resistance: I = V·G, Ohm's and Kirchhoff's laws alone."""
-
-    def transfer(self, conductance: Array) -> Array:
-        return conductance
-
-
-def wire_model(wire_resistance: float) -> WireModel:
-    """The wire model for a segment resistance in Ω.
+    Parameters
+    ----------
+    word_line_resistance, bit_line_resistance : of a segment between neighbouring cells.
+    source_resistance : between a driver and its word line.
+    sink_resistance : between a bit line and its sense amplifier.
 
     Raises
     ------
-    InputError : a resistance other than zero; this version solves ideal wires only.
+    ValueError : a resistance that is negative or not finite.
+
+    Examples
+    --------
+    >>> Wires(word_line_resistance=1.0, bit_line_resistance=2.5).ideal
+    False
     """
-    if wire_resistance != 0.0:
-        raise InputError(
-            f"wire_resistance={wire_resistance!r} Ω: this version solves ideal wires only, use 0.0"
+
+    word_line_resistance: Resistance = 0.0
+    bit_line_resistance: Resistance = 0.0
+    source_resistance: Resistance = 0.0
+    sink_resistance: Resistance = 0.0
+
+    @property
+    def ideal(self) -> bool:
+        """Whether there is no resistance anywhere."""
+        return not (
+            self.word_line_resistance
+            or self.bit_line_resistance
+            or self.source_resistance
+            or self.sink_resistance
         )
-    return IdealWires()
+
+    def network(self, conductance: Array) -> Network:
+        """The circuit of an array of cells (rows, cols) in S."""
+        return Network(
+            conductance,
+            word_line_resistance=self.word_line_resistance,
+            bit_line_resistance=self.bit_line_resistance,
+            source_resistance=self.source_resistance,
+            sink_resistance=self.sink_resistance,
+        )

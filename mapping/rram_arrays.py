@@ -21,7 +21,6 @@ from ..crossbar import (
     Ledger,
     in_parallel,
     read_back_full_scale,
-    wire_model,
 )
 from ..devices import Cell
 from . import differential, tiling
@@ -38,7 +37,8 @@ class RRAMHardware:
     tile : (word lines, bit lines) of the largest array; a layer is cut into as few tiles as
         possible and the partial sums of its row blocks are digitised one by one and added.
     dac, adc : converters; ``None`` for exact ones.
-    wire_resistance : Ω per wire segment.
+    wire_resistance : Ω per wire segment; unless 0, every programming event solves the circuit
+        of every tile exactly, which takes much longer than programming itself.
     weight_range : largest |weight| times √inputs, so that a layer with n inputs (bias included)
         stores weights in ±weight_range/√n over the whole conductance window.
     current_range : full scale of the ADC in units of read voltage · window · √rows.
@@ -47,8 +47,8 @@ class RRAMHardware:
 
     Raises
     ------
-    ValueError : a value outside its range, a tile smaller than 1 × 2, or a wire resistance that
-        this version cannot solve.
+    ValueError : a value outside its range, a tile smaller than 1 × 2, or converters with errors
+        of their own.
     """
 
     cell: Cell
@@ -66,7 +66,6 @@ class RRAMHardware:
         rows, columns = self.tile
         if rows < 1 or columns < 2:
             raise ValueError(f"tile={self.tile!r} must be at least 1 word line × 2 bit lines")
-        wire_model(self.wire_resistance)
         for converter in (self.dac, self.adc):
             if converter is not None and not converter.ideal:
                 raise ValueError(

@@ -1,6 +1,5 @@
 """Sweeps of training runs, with the accuracies that they are to be compared with."""
 
-import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from zerohm._errors import InputError
-
 from .. import training
 from .engine import run
+from .plan import Plan
 from .results import PathLike
 from .store import Store
 
@@ -65,12 +63,9 @@ def sweep_training(
 
 
 def _check_points(grid: Mapping[str, list[Any]], fixed: Mapping[str, Any]) -> None:
-    """Refuse the whole sweep if one of its points is unusable."""
-    for name, values in grid.items():
-        if not values:
-            raise InputError(f"{name} is swept over no value: give at least one")
-    for point in itertools.product(*grid.values()):
-        training.prepare(**{**fixed, **dict(zip(grid, point, strict=True))})
+    """Refuse the whole sweep if it, or one of its points, is unusable."""
+    for point in Plan.of(training.experiment, grid, fixed).points():
+        training.prepare(**{**fixed, **point})
 
 
 def _references(

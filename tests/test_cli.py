@@ -10,7 +10,7 @@ from zerohm import training
 from zerohm.cli import main
 
 SWEEP = """
-references = ["backprop"]
+references = []
 [experiment]
 task = "digits"
 method = "noisezo"
@@ -71,6 +71,7 @@ def test_train_accepts_a_device_card(tmp_path):
 def test_sweep_then_figure(tmp_path, sweep_file, capsys):
     """A sweep leaves one dimension per swept setting; its figure lies beside its data."""
     store, figure = tmp_path / "results.zarr", tmp_path / "figure.pdf"
+    sweep_file.write_text(SWEEP.replace("references = []", 'references = ["backprop"]'))
     assert main(["sweep", str(sweep_file), "--store", str(store)]) == 0
     assert "write_noise: 2, seed: 2" in capsys.readouterr().out
     result = zo.sweeps.load(store)
@@ -115,7 +116,7 @@ UNUSABLE = {
     "no passes": (["train", "--set", "passes=0"], "passes"),
     "no write noise": (["train", "--set", "write_noise=0"], "write_noise > 0"),
     "unknown split": (["train", "--set", "split=mine"], "mine"),
-    "wire resistance": (["train", "--set", "wire_resistance=1.0"], "ideal wires"),
+    "wire resistance": (["train", "--set", "wire_resistance=-1"], "wire_resistance"),
     "no folder for the record": (["train", "--out", "nowhere/run.nc"], "nowhere"),
     "missing sweep file": (["sweep", "no.toml", "--store", "s.zarr"], "no.toml"),
     "missing result": (["figure", "no.zarr", "--out", "f.pdf"], "no.zarr"),
@@ -247,6 +248,6 @@ def test_solve_refuses_what_is_no_array(tmp_path, circuit_files, capsys):
         command = ["solve", "--conductance", str(path), *circuit_files[2:]]
         assert main([*command, "--out", str(tmp_path / "c.npy")]) == 2
         assert str(path) in capsys.readouterr().err
-    swapped = ["--conductance", circuit_files[3], "--voltages", circuit_files[1]]
-    assert main(["solve", *swapped, "--out", str(tmp_path / "c.npy")]) == 2
+    misfit = ["--conductance", circuit_files[3], "--voltages", circuit_files[3]]
+    assert main(["solve", *misfit, "--out", str(tmp_path / "c.npy")]) == 2
     assert "voltages" in capsys.readouterr().err

@@ -571,7 +571,7 @@ def test_single_precision_agrees_with_double():
     [
         ({"tile": (0, 4)}, "tile"),
         ({"tile": (4, 1)}, "tile"),
-        ({"wire_resistance": 1.0}, "ideal wires only"),
+        ({"wire_resistance": -1.0}, r"wire_resistance=-1\.0"),
         ({"read_voltage": 0.7}, r"at most 0\.5 V"),
         ({"weight_range": 0.0}, "weight_range"),
         ({"current_range": math.nan}, "current_range"),

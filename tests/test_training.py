@@ -489,7 +489,6 @@ def forbidden_fit(monkeypatch):
         ({"adc_bits": 0}, r"adc_bits=0.*greater than or equal to 2"),
         ({"dac_bits": 0}, r"dac_bits=0.*greater than or equal to 2"),
         ({"wire_resistance": -1}, r"wire_resistance=-1.*greater than or equal to 0"),
-        ({"wire_resistance": 1.0}, r"wire_resistance=1\.0.*ideal wires only"),
         ({"passes": 0}, r"passes=0.*greater than or equal to 1"),
         ({"passes": 1.5}, r"passes=1\.5.*integer"),
         ({"batch": 0}, r"batch=0.*greater than or equal to 1"),
