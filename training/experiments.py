@@ -1,7 +1,7 @@
 """One training run described by flat settings: what the command line and sweeps run."""
 
 from dataclasses import fields
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -103,11 +103,9 @@ class Experiment:
 
     def build_network(self, task: datasets.Task) -> Network:
         """The network on its hardware."""
-        activation: Literal["relu", "tanh"] = "tanh" if self.task == "vowel" else "relu"
         return mlp(
             [task.features, *self._hidden_widths(), task.classes],
             hardware=self.build_hardware(),
-            activation=activation,
             input_limit=task.input_limit,
         )
 
