@@ -30,6 +30,7 @@ notebooks: .venv/.installed-dev
 benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/crossbar_read.py
 	$(BIN)/python benchmarks/transfer_matrix.py
+	$(BIN)/python benchmarks/crossbar_solvers.py
 	$(BIN)/python benchmarks/noisezo_accuracy.py
 
 .venv/.installed: pyproject.toml

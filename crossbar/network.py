@@ -18,7 +18,7 @@ from .spice import netlist
 TOLERANCE = 1e-11
 """Default largest residual; currents are then exact to 1e-10 of the largest one."""
 
-BREAK_EVEN_VECTORS = 100
+BREAK_EVEN_VECTORS = 50
 """From so many vectors on it pays to build the transfer matrix first."""
 
 
