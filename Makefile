@@ -31,6 +31,7 @@ benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/crossbar_read.py
 	$(BIN)/python benchmarks/transfer_matrix.py
 	$(BIN)/python benchmarks/crossbar_solvers.py
+	$(BIN)/python benchmarks/training_with_wires.py
 	$(BIN)/python benchmarks/noisezo_accuracy.py
 
 .venv/.installed: pyproject.toml

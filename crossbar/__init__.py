@@ -16,6 +16,7 @@ from .converters import FabricatedDAC as FabricatedDAC
 from .ledger import PARTS as PARTS
 from .ledger import Ledger as Ledger
 from .ledger import in_parallel as in_parallel
+from .linearised import Reference as Reference
 from .network import Network as Network
 from .noise_through_wires import ExactNoise as ExactNoise
 from .noise_through_wires import FirstOrderNoise as FirstOrderNoise

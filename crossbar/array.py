@@ -16,6 +16,7 @@ from ..devices import Cell
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
 from .kernels import add_noise
 from .ledger import Ledger
+from .linearised import Reference
 from .readout import prepare
 from .wires import Wires
 
@@ -52,6 +53,8 @@ class Crossbar:
     dtype : float64, or float32 for training.
     seed : integer or Generator behind every draw that gets no generator of its own; without it
         such a draw is refused.
+    reference : a solved state of the same array; the circuit of every state is then taken to
+        first order about it (see :mod:`zerohm.crossbar.linearised`). ``None`` solves exactly.
 
     The ADC's full scale, unless it has its own, is the largest current that the array can carry,
     rows · read_voltage · conductance_max (differential: the window instead of the maximum).
@@ -85,6 +88,7 @@ class Crossbar:
         read_duration: float = 100e-9,
         dtype: type[np.floating] = np.float64,
         seed: int | Generator | None = None,
+        reference: Reference | None = None,
     ) -> None:
         rows, cols = shape
         if rows < 1 or cols < 1 or (differential and cols % 2):
@@ -123,6 +127,7 @@ class Crossbar:
         )
         self._instances: dict[str, FabricatedDAC | FabricatedADC] = {}
         self._seed = seed
+        self._reference = reference
         self._conductance: Array | None = None
 
     @property
@@ -334,7 +339,11 @@ class Crossbar:
     def _prepare(self) -> None:
         """Everything that stays the same until the next programming event."""
         self._readout = prepare(
-            self.conductance, self.cell, self.wires, differential=self.differential
+            self.conductance,
+            self.cell,
+            self.wires,
+            differential=self.differential,
+            reference=self._reference,
         )
 
     def _count_programming(self, written: Array, *, rows: int) -> None:

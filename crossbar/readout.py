@@ -12,6 +12,7 @@ import numpy as np
 from zerohm._arrays import Array
 
 from ..devices import Cell
+from .linearised import Reference
 from .noise_transfer import InputVariance
 from .wires import Wires
 
@@ -33,10 +34,22 @@ class Readout(Protocol):
         """
 
 
-def prepare(conductance: Array, cell: Cell, wires: Wires, *, differential: bool) -> Readout:
-    """The readout of cells (..., rows, cols) in S behind these wires."""
+def prepare(
+    conductance: Array,
+    cell: Cell,
+    wires: Wires,
+    *,
+    differential: bool,
+    reference: Reference | None = None,
+) -> Readout:
+    """The readout of cells (..., rows, cols) in S behind these wires.
+
+    With a ``reference`` the circuit is not solved but taken to first order about it.
+    """
     if wires.ideal:
         return IdealReadout(conductance, cell, differential)
+    if reference is not None:
+        return LinearisedReadout(conductance, cell, reference, differential)
     return WiredReadout(conductance, cell, wires, differential)
 
 
@@ -102,6 +115,30 @@ class WiredReadout:
         return np.ascontiguousarray(
             _sensed(stacked, +1, self._differential), dtype=self.transfer.dtype
         )
+
+
+class LinearisedReadout:
+    """The transfer matrix to first order about a reference; read noise as at the reference."""
+
+    def __init__(
+        self, conductance: Array, cell: Cell, reference: Reference, differential: bool
+    ) -> None:
+        self._differential = differential
+        transfer = reference.near(conductance).astype(conductance.dtype)
+        self.transfer = _sensed(transfer, -1, differential)
+        per_row = reference.row_conductance.astype(conductance.dtype)
+        self.row_conductance = np.broadcast_to(per_row, conductance.shape[:-1])
+        std = cell.read_std(reference.conductance)
+        self._variance = InputVariance(reference.network, std) if np.any(std > 0) else None
+
+    def variance(self, voltages: Array, squared: Array) -> Array | None:
+        """See :class:`Readout`."""
+        if self._variance is None:
+            return None
+        lead = self.transfer.shape[:-2]
+        batches = np.broadcast_to(voltages, (*lead, *voltages.shape[-2:]))
+        values = _sensed(self._variance(batches.astype(np.float64)), +1, self._differential)
+        return np.ascontiguousarray(values, dtype=self.transfer.dtype)
 
 
 def _sensed(per_column: Array, sign: int, differential: bool) -> Array:

@@ -79,6 +79,10 @@ class DigitalHardware:
         """Itself: there is no write noise to tighten."""
         return self
 
+    def prepared_near(self, weights: Array) -> Self:
+        """Itself: there is no circuit to solve."""
+        return self
+
     def program(self, weights: Array, *, rng: Generator, copies: int = 1) -> "ProgrammedDigital":
         """Store the weights (out, in).
 

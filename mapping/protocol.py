@@ -110,6 +110,13 @@ class Hardware(Protocol):
     def tightened(self, factor: float) -> Self:
         """The same hardware verified to a band ``factor`` times as wide, 0 < factor <= 1."""
 
+    def prepared_near(self, weights: Array) -> Self:
+        """The same hardware with what pays to know before programming weights near these.
+
+        It programs faster and to a stated approximation; where there is nothing to gain, it is
+        the hardware itself.
+        """
+
     def program(self, weights: Array, *, rng: Generator, copies: int = 1) -> Programmed:
         """Store weights (out, in): one programming event with its own write noise.
 

@@ -19,6 +19,8 @@ from ..crossbar import (
     DAC,
     Crossbar,
     Ledger,
+    Reference,
+    Wires,
     in_parallel,
     read_back_full_scale,
 )
@@ -44,6 +46,7 @@ class RRAMHardware:
     current_range : full scale of the ADC in units of read voltage · window · √rows.
     read_voltage : V, full scale of the inputs.
     precision : floating-point type of the simulation.
+    references : solved states of one layer's tiles, from :meth:`prepared_near`.
 
     Raises
     ------
@@ -60,6 +63,7 @@ class RRAMHardware:
     current_range: Annotated[float, Field(gt=0)] = 1.0
     read_voltage: Annotated[float, Field(gt=0)] = 0.2
     precision: Literal["float32", "float64"] = "float32"
+    references: tuple[Reference, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -117,6 +121,50 @@ class RRAMHardware:
         """The same arrays verified to a band ``factor`` times as wide."""
         return replace(self, cell=self.cell.tightened(factor))
 
+    def prepared_near(self, weights: Array) -> Self:
+        """The same arrays with their circuits solved for these weights (out, in).
+
+        Layers that are programmed with it take the circuit to first order about that solution
+        (:mod:`zerohm.crossbar.linearised`); with ideal wires it is the hardware itself.
+        """
+        if self.wire_resistance == 0.0:
+            return self
+        wires = Wires(
+            word_line_resistance=self.wire_resistance, bit_line_resistance=self.wire_resistance
+        )
+        targets = self.targets(weights).astype(np.float64)
+        solved = [
+            Reference.of(wires.network(targets[into, 2 * out.start : 2 * out.stop]))
+            for out, into in self.tiles(*weights.shape)
+        ]
+        return replace(self, references=tuple(solved))
+
+    def tiles(self, outputs: int, inputs: int) -> list[tuple[slice, slice]]:
+        """Outputs and inputs of every tile of a layer, in the order of their arrays."""
+        rows, columns = self.tile
+        return [
+            (out, into)
+            for out in tiling.blocks(outputs, columns // 2)
+            for into in tiling.blocks(inputs, rows)
+        ]
+
+    def targets(self, weights: Array) -> Array:
+        """Target conductances (in, 2·out) in S of weights (out, in).
+
+        Raises
+        ------
+        InputError : weights that are NaN or beyond ``weight_limit``.
+        """
+        limit, dtype = self.weight_limit(weights.shape[1]), np.dtype(self.precision)
+        largest = float(np.abs(weights).max())
+        if not largest <= limit * (1 + 1e-5):  # NaN compares false
+            raise InputError(
+                f"weights reach {largest:g}, but {weights.shape[1]} inputs can store at most "
+                f"±{limit:g}: clip or rescale them, or raise weight_range"
+            )
+        bounded = np.clip(weights.astype(dtype), -limit, limit)
+        return differential.to_conductances(bounded, limit, self.cell)
+
     def program(self, weights: Array, *, rng: Generator, copies: int = 1) -> "ProgrammedRRAM":
         """Write the weights (out, in) onto fresh arrays.
 
@@ -139,17 +187,17 @@ class ProgrammedRRAM:
         self._copies = copies
         self._limit = hardware.weight_limit(inputs)
         self._dtype = np.dtype(hardware.precision).type
-        rows, columns = hardware.tile
+        tiles = hardware.tiles(outputs, inputs)
+        references = hardware.references or (None,) * len(tiles)
         self._tiles = [
-            (out, into, self._array(into.stop - into.start, out.stop - out.start))
-            for out in tiling.blocks(outputs, columns // 2)
-            for into in tiling.blocks(inputs, rows)
+            (out, into, self._array(into.stop - into.start, out.stop - out.start, reference))
+            for (out, into), reference in zip(tiles, references, strict=True)
         ]
-        targets = self._targets(weights)
+        targets = hardware.targets(weights)
         for out, into, array in self._tiles:
             array.program(targets[into, 2 * out.start : 2 * out.stop], rng, copies=copies)
 
-    def _array(self, rows: int, outputs: int) -> Crossbar:
+    def _array(self, rows: int, outputs: int, reference: Reference | None) -> Crossbar:
         hardware, cell = self._hardware, self._hardware.cell
         adc = hardware.adc
         if adc is not None and adc.full_scale is None:
@@ -164,22 +212,13 @@ class ProgrammedRRAM:
             differential=True,
             read_voltage=hardware.read_voltage,
             dtype=self._dtype,
+            reference=reference,
         )
 
     @property
     def ledger(self) -> Ledger:
         """Totals over the tiles, which work in parallel."""
         return in_parallel(array.ledger for _, _, array in self._tiles)
-
-    def _targets(self, weights: Array) -> Array:
-        largest = float(np.abs(weights).max())
-        if not largest <= self._limit * (1 + 1e-5):  # NaN compares false
-            raise InputError(
-                f"weights reach {largest:g}, but {weights.shape[1]} inputs can store at most "
-                f"±{self._limit:g}: clip or rescale them, or raise weight_range"
-            )
-        bounded = np.clip(weights.astype(self._dtype), -self._limit, self._limit)
-        return differential.to_conductances(bounded, self._limit, self._hardware.cell)
 
     def apply(self, x: Array, *, rng: Generator) -> Array:
         """W·x for a batch through DAC, array, read noise and ADC, tile by tile."""
@@ -209,7 +248,7 @@ class ProgrammedRRAM:
         """
         check_shape("weights", weights, self._shape)
         check_shape("where", where, self._shape)
-        targets = self._targets(weights)
+        targets = self._hardware.targets(weights)
         cells = np.repeat(where.T, 2, axis=1)
         for out, into, array in self._tiles:
             tile = into, slice(2 * out.start, 2 * out.stop)

@@ -139,6 +139,14 @@ class Network:
         ]
         return replace(self, layers=tuple(layers))
 
+    def prepared_near(self, parameters: Array) -> "Network":
+        """The same network on hardware that is prepared for parameters near these."""
+        layers = [
+            replace(layer, hardware=layer.hardware.prepared_near(matrix))
+            for layer, matrix in zip(self.layers, self.matrices(parameters), strict=True)
+        ]
+        return replace(self, layers=tuple(layers))
+
     def ideal_forward(self, parameters: Array, x: Array) -> list[Array]:
         """Exact digital computation: every layer's input with its bias column, then the logits."""
         signals = []

@@ -45,6 +45,8 @@ class NoiseZO:
     estimator : "naive", "covariance", "wiener" or "score".
     equalize : narrow the verify bands until all layers have the same write noise in weight units.
     batches_per_programming : mini-batches that share one programming event.
+    steps_per_solution : updates between exact solutions of resistive wires; in between, the
+        circuit is taken to first order about the last one. 0 solves it at every programming.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class NoiseZO:
     estimator: Literal["naive", "covariance", "wiener", "score"] = "wiener"
     equalize: bool = True
     batches_per_programming: Annotated[int, Field(ge=1)] = 1
+    steps_per_solution: Annotated[int, Field(ge=0)] = 20
 
     @property
     def name(self) -> str:
@@ -85,6 +88,8 @@ class NoiseZOTrainer:
         if settings.estimator == "score":
             require_gaussian(network.write_noise(parameters))
         self.network = narrowed if settings.equalize else network
+        self._prepared = self.network
+        self._steps = 0
         self.parameters = parameters.copy()
         self.arrays = 2
         self.forward_passes = 0
@@ -95,7 +100,7 @@ class NoiseZOTrainer:
 
     def step(self, batches: Batches, progress: float) -> float:
         """Program two arrays, run the mini-batches, read back, update the master copy."""
-        arrays = self.network.program(self.parameters, rng=self._rng, copies=2)
+        arrays = self._near().program(self.parameters, rng=self._rng, copies=2)
         count = self._settings.batches_per_programming
         losses = np.zeros(2)
         for _ in range(count):
@@ -112,7 +117,15 @@ class NoiseZOTrainer:
         self._descent.update(self.parameters, gradient, progress)
         self.forward_passes += 2 * count
         self.ledger.add(arrays.ledger)
+        self._steps += 1
         return float(losses.mean())
+
+    def _near(self) -> Network:
+        """The network, its wires solved for the parameters of a few steps ago."""
+        period = self._settings.steps_per_solution
+        if period and self._steps % period == 0:
+            self._prepared = self.network.prepared_near(self.parameters)
+        return self._prepared
 
 
 def equalized(network: Network, parameters: Array) -> Network:
