@@ -2,22 +2,23 @@
 
 import math
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
 
 from zerohm._arrays import Array
-from zerohm._errors import InputError, checked
+from zerohm._errors import InputError, checked, choose
 from zerohm._random import as_generator
 
 from ..devices import Cell
+from .bit_serial import BitSerial
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
-from .kernels import add_noise
 from .ledger import Ledger
 from .linearised import Reference
-from .readout import prepare
+from .readout import WireNoiseMode, prepare
+from .sensing import DifferentialSensing
 from .wires import Wires
 
 A = TypeVar("A", Array, NDArray[np.bool_])
@@ -42,11 +43,14 @@ class Crossbar:
     wire_resistance : Ω per segment of word lines and bit lines.
     source_resistance, sink_resistance : Ω, of a word line's driver and a bit line's sense
         amplifier.
-    dac : converter of the word-line voltages; ``None`` drives exact voltages.
+    dac : converter of the word-line voltages, or :class:`BitSerial` drivers; ``None`` drives
+        exact voltages.
     adc : converter of the bit-line currents; ``None`` returns exact currents. Converters with
         errors of their own are fabricated once, at the first programming.
-    differential : bit lines 2j and 2j+1 are subtracted before the converter, so that ``read``
-        returns cols/2 currents.
+    differential : bit lines 2j and 2j+1 are subtracted, so that ``read`` returns cols/2
+        currents: before the converter, or as :class:`DifferentialSensing` says.
+    wire_noise : how read noise passes resistive wires: "moments" (one deviate per current),
+        "first order" or "exact" (a deviate per cell and read, the latter with a new solution).
     read_voltage : V, full scale of the inputs.
     read_duration : s, time that the voltages are applied in one read (100 ns, the read cycle of
         Shafiee 2016).
@@ -81,9 +85,10 @@ class Crossbar:
         wire_resistance: float = 0.0,
         source_resistance: float = 0.0,
         sink_resistance: float = 0.0,
-        dac: DAC | None = None,
+        dac: DAC | BitSerial | None = None,
         adc: ADC | None = None,
-        differential: bool = False,
+        differential: bool | DifferentialSensing = False,
+        wire_noise: WireNoiseMode = "moments",
         read_voltage: float = 0.2,
         read_duration: float = 100e-9,
         dtype: type[np.floating] = np.float64,
@@ -91,11 +96,13 @@ class Crossbar:
         reference: Reference | None = None,
     ) -> None:
         rows, cols = shape
-        if rows < 1 or cols < 1 or (differential and cols % 2):
+        sensing = DifferentialSensing() if differential is True else (differential or None)
+        if rows < 1 or cols < 1 or (sensing is not None and cols % 2):
             raise InputError(
                 f"shape={shape!r}: rows and cols must be positive"
-                + (", cols even in a differential array" if differential else "")
+                + (", cols even in a differential array" if sensing is not None else "")
             )
+        choose("wire_noise", wire_noise, get_args(WireNoiseMode))
         largest = read_voltage if dac is None or dac.full_scale is None else dac.full_scale
         if not (read_voltage > 0 and largest <= cell.max_read_voltage):
             raise InputError(
@@ -111,7 +118,9 @@ class Crossbar:
         self.shape = (rows, cols)
         self.dac = dac
         self.adc = adc
-        self.differential = differential
+        self.sensing = sensing
+        self.differential = sensing is not None and sensing.subtract == "before"
+        self.wire_noise = wire_noise
         self.read_voltage = read_voltage
         self.read_duration = read_duration
         self.dtype = dtype
@@ -218,22 +227,34 @@ class Crossbar:
             has not been programmed.
         """
         conductance = self.conductance
-        applied = self._apply_dac(np.asarray(voltages, dtype=self.dtype), rng)
-        batch: Array = np.atleast_2d(applied)
-        squared = batch * batch
-        current: Array = batch @ self._readout.transfer
-        variance = self._readout.variance(batch, squared)
-        if variance is not None:
-            normal = (rng or self._generator).standard_normal(current.shape, dtype=self.dtype)
-            add_noise(current, variance, normal)
+        given: Array = np.asarray(voltages, dtype=self.dtype)
+        self._check_voltages(given)
+        batch: Array = np.atleast_2d(given)
+        if isinstance(self.dac, BitSerial):
+            current, saturated = self.dac.read(
+                batch, self._full_scale_voltage, lambda drive: self._cycle(drive, rng)
+            )
+            copies = conductance.shape[:-2]
+            self.ledger.dac_saturations += saturated * self._drivers(batch, copies)
+        else:
+            current = self._cycle(self._apply_dac(batch, rng), rng)
+        self._count_vectors(current.size // current.shape[-1])
+        if self.sensing is not None:
+            current = self.sensing.after(current)
+        return current[..., 0, :] if np.ndim(voltages) == 1 else current
+
+    def _cycle(self, drive: Array, rng: Generator | None) -> Array:
+        """Converted currents of word-line voltages (..., batch, rows), applied once."""
+        squared = drive * drive
+        current, floored = self._readout.read(drive, squared, lambda: rng or self._generator)
+        self.ledger.floored_reads += floored
         if self.adc is not None:
             current, saturated = self._convert(
                 "adc", self.adc, current, self.full_scale_current, rng
             )
             self.ledger.adc_saturations += saturated
-        vectors = current.size // current.shape[-1]
-        self._count_read(vectors, squared, conductance)
-        return current[..., 0, :] if np.ndim(voltages) == 1 else current
+        self._count_cycle(current, squared)
+        return current
 
     def read_cells(self, rng: Generator | None = None) -> Array:
         """Conductance of every cell (differential: of every pair), read one word line at a time.
@@ -265,7 +286,7 @@ class Crossbar:
             value = current / self.dtype(volts)
             self.ledger.adc_saturations += saturated
         self._count_read_back(value.size, conductance)
-        return value
+        return value if self.sensing is None else self.sensing.after(value)
 
     def advance(self, seconds: float) -> None:
         """Let time pass. The noise of these cell models is white: only the array's age grows.
@@ -302,7 +323,18 @@ class Crossbar:
             )
         return self._instances[role].convert(signal, full_scale, rng or self._generator)
 
-    def _apply_dac(self, voltages: Array, rng: Generator | None) -> Array:
+    @property
+    def _full_scale_voltage(self) -> float:
+        """Full scale of the word lines' converters, V."""
+        own = None if self.dac is None else self.dac.full_scale
+        return self.read_voltage if own is None else own
+
+    @staticmethod
+    def _drivers(batch: Array, copies: tuple[int, ...]) -> int:
+        """How many copies of the array convert this batch: each has its own drivers."""
+        return math.prod(copies) if batch.ndim < 3 else 1
+
+    def _check_voltages(self, voltages: Array) -> None:
         if voltages.ndim == 0 or voltages.shape[-1] != self.shape[0]:
             raise InputError(
                 f"voltages have shape {voltages.shape}, the last axis must be the "
@@ -315,14 +347,16 @@ class Crossbar:
             raise InputError("voltages must be finite")
         if self.dac is None:
             self._require_undisturbed(voltages)
+
+    def _apply_dac(self, voltages: Array, rng: Generator | None) -> Array:
+        """What the word lines get for voltages (..., batch, rows)."""
+        if self.dac is None or isinstance(self.dac, BitSerial):
             return voltages
-        drivers = math.prod(copies) if voltages.ndim < 3 else 1  # each copy has its own
+        copies = self.conductance.shape[:-2]
+        drivers = self._drivers(voltages, copies)
         if not self.dac.ideal and drivers > 1:
-            shared: Array = np.atleast_2d(voltages)
-            voltages, drivers = np.broadcast_to(shared, (*copies, *shared.shape)), 1
-        applied, saturated = self._convert(
-            "dac", self.dac, voltages, self.dac.full_scale or self.read_voltage, rng
-        )
+            voltages, drivers = np.broadcast_to(voltages, (*copies, *voltages.shape)), 1
+        applied, saturated = self._convert("dac", self.dac, voltages, self._full_scale_voltage, rng)
         self.ledger.dac_saturations += saturated * drivers
         if not self.dac.ideal:
             self._require_undisturbed(applied)
@@ -344,6 +378,7 @@ class Crossbar:
             self.wires,
             differential=self.differential,
             reference=self._reference,
+            wire_noise=self.wire_noise,
         )
 
     def _count_programming(self, written: Array, *, rows: int) -> None:
@@ -362,21 +397,22 @@ class Crossbar:
             ledger.energy_J["verify"] += pulses * self.adc.energy
         ledger.time_s += rows * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
 
-    def _count_read(self, vectors: int, squared: Array, conductance: Array) -> None:
+    def _count_vectors(self, vectors: int) -> None:
+        """Inputs: one conversion per word line and vector, however many cycles it takes."""
         ledger = self.ledger
         ledger.vectors += vectors
-        power = squared.sum(axis=-2) * self._readout.row_conductance  # W, summed over the batch
-        ledger.energy_J["array"] += float(power.sum()) * self.read_duration
-        ledger.time_s += (
-            vectors // max(conductance.size // math.prod(self.shape), 1) * (self.read_duration)
-        )
         if self.dac is not None:
             ledger.dac_conversions += vectors * self.shape[0]
             ledger.energy_J["dac"] += vectors * self.shape[0] * self.dac.energy
+
+    def _count_cycle(self, current: Array, squared: Array) -> None:
+        ledger = self.ledger
+        power = squared.sum(axis=-2) * self._readout.row_conductance  # W, summed over the batch
+        ledger.energy_J["array"] += float(power.sum()) * self.read_duration
+        ledger.time_s += current.shape[-2] * self.read_duration  # copies work in parallel
         if self.adc is not None:
-            conversions = vectors * self._readout.transfer.shape[-1]
-            ledger.adc_conversions += conversions
-            ledger.energy_J["adc"] += conversions * self.adc.energy
+            ledger.adc_conversions += current.size
+            ledger.energy_J["adc"] += current.size * self.adc.energy
 
     def _count_read_back(self, conversions: int, conductance: Array) -> None:
         ledger = self.ledger

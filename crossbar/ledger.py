@@ -13,9 +13,10 @@ class Ledger:
     """Running totals; ``add`` merges the totals of another one.
 
     ``clipped_cells`` counts cells that a write left at the device's own floor or ceiling.
-    ``vectors`` counts input vectors of matrix–vector products. ``time_s`` is the time that the
-    hardware was busy: word lines are programmed and read back one after another, a matrix–vector
-    product uses all at once.
+    ``floored_reads`` counts cell values that read noise, drawn cell by cell, would have made
+    negative. ``vectors`` counts input vectors of matrix–vector products. ``time_s`` is the time
+    that the hardware was busy: word lines are programmed and read back one after another, a
+    matrix–vector product uses all at once.
 
     Examples
     --------
@@ -28,6 +29,7 @@ class Ledger:
 
     cell_writes: int = 0
     clipped_cells: int = 0
+    floored_reads: int = 0
     pulses: float = 0.0
     verify_reads: float = 0.0
     cells_read_back: int = 0

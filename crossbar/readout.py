@@ -1,20 +1,26 @@
 """What stays the same between programming events: how an array answers to its word lines.
 
 A readout holds the linear map from word-line voltages to what the sense amplifiers see, the
-variance that read noise adds, and what the drivers deliver. It is prepared once for a state of
-the cells (with a leading axis for copies of the array) and used for every read.
+read noise on it, and what the drivers deliver. It is prepared once for a state of the cells (with
+a leading axis for copies of the array) and used for every read.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import numpy as np
+from numpy.random import Generator
 
 from zerohm._arrays import Array
 
 from ..devices import Cell
+from .kernels import add_noise
 from .linearised import Reference
+from .noise_through_wires import ExactNoise, FirstOrderNoise
 from .noise_transfer import InputVariance
 from .wires import Wires
+
+WireNoiseMode = Literal["moments", "first order", "exact"]
 
 
 class Readout(Protocol):
@@ -27,10 +33,14 @@ class Readout(Protocol):
     transfer: Array
     row_conductance: Array
 
-    def variance(self, voltages: Array, squared: Array) -> Array | None:
-        """Variance (..., batch, outputs) in A² for voltages (..., batch, rows) and their squares.
+    def read(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+    ) -> tuple[Array, int]:
+        """Sensed currents (..., batch, outputs) in A for voltages (..., batch, rows).
 
-        ``None`` without read noise.
+        ``squared`` are the squares of the voltages, ``source`` gives the generator of the read
+        noise and is called only if there is any. The number says how many cell values the noise
+        would have made negative.
         """
 
 
@@ -41,16 +51,22 @@ def prepare(
     *,
     differential: bool,
     reference: Reference | None = None,
+    wire_noise: WireNoiseMode = "moments",
 ) -> Readout:
     """The readout of cells (..., rows, cols) in S behind these wires.
 
     With a ``reference`` the circuit is not solved but taken to first order about it.
+    ``wire_noise`` says how read noise passes resistive wires that are solved: by its moments, to
+    first order in every cell, or with a new solution for every read.
     """
     if wires.ideal:
         return IdealReadout(conductance, cell, differential)
     if reference is not None:
         return LinearisedReadout(conductance, cell, reference, differential)
-    return WiredReadout(conductance, cell, wires, differential)
+    if wire_noise == "moments":
+        return WiredReadout(conductance, cell, wires, differential)
+    mode = FirstOrderNoise if wire_noise == "first order" else ExactNoise
+    return CellwiseReadout(conductance, cell, wires, differential, mode)
 
 
 class IdealReadout:
@@ -66,17 +82,17 @@ class IdealReadout:
             variance = 2.0 * variance
         self._variance = variance
 
-    def variance(self, voltages: Array, squared: Array) -> Array | None:
+    def read(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+    ) -> tuple[Array, int]:
         """See :class:`Readout`."""
+        current: Array = voltages @ self.transfer
         if self._variance.ndim:
-            result: Array = squared @ self._variance
-            return result
-        if self._variance == 0:
-            return None
-        per_vector = self._variance * squared.sum(axis=-1, keepdims=True)
-        lead = np.broadcast_shapes(voltages.shape[:-2], self.transfer.shape[:-2])
-        shape = (*lead, voltages.shape[-2], self.transfer.shape[-1])
-        return np.ascontiguousarray(np.broadcast_to(per_vector, shape))
+            _add_gaussian(current, squared @ self._variance, source())
+        elif self._variance > 0:
+            per_vector = self._variance * squared.sum(axis=-1, keepdims=True)
+            _add_gaussian(current, np.broadcast_to(per_vector, current.shape), source())
+        return current, 0
 
 
 class WiredReadout:
@@ -104,17 +120,51 @@ class WiredReadout:
         self._noisy = bool(np.any(stds > 0))
         self._lead = lead
 
-    def variance(self, voltages: Array, squared: Array) -> Array | None:
+    def read(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+    ) -> tuple[Array, int]:
+        """See :class:`Readout`."""
+        current: Array = voltages @ self.transfer
+        if self._noisy:
+            batches = _batches(voltages, self._lead)
+            values = [of(batch) for of, batch in zip(self._variances, batches, strict=True)]
+            stacked = np.stack(values).reshape(*self._lead, *values[0].shape)
+            _add_gaussian(current, _sensed(stacked, +1, self._differential), source())
+        return current, 0
+
+
+class CellwiseReadout(WiredReadout):
+    """Resistive wires with noise drawn for every cell of every read: exact, or first order."""
+
+    def __init__(
+        self,
+        conductance: Array,
+        cell: Cell,
+        wires: Wires,
+        differential: bool,
+        mode: type[ExactNoise] | type[FirstOrderNoise],
+    ) -> None:
+        super().__init__(conductance, cell, wires, differential)
+        stack = conductance.reshape(-1, *conductance.shape[-2:]).astype(np.float64)
+        stds = np.broadcast_to(cell.read_std(conductance), conductance.shape).reshape(stack.shape)
+        self._modes = [
+            mode(wires.network(cells), std) for cells, std in zip(stack, stds, strict=True)
+        ]
+
+    def read(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+    ) -> tuple[Array, int]:
         """See :class:`Readout`."""
         if not self._noisy:
-            return None
-        batches = np.broadcast_to(voltages, (*self._lead, *voltages.shape[-2:]))
-        batches = batches.reshape(-1, *voltages.shape[-2:]).astype(np.float64)
-        values = [of(batch) for of, batch in zip(self._variances, batches, strict=True)]
-        stacked = np.stack(values).reshape(*self._lead, *values[0].shape)
-        return np.ascontiguousarray(
-            _sensed(stacked, +1, self._differential), dtype=self.transfer.dtype
-        )
+            return super().read(voltages, squared, source)
+        rng = source()
+        batches = _batches(voltages, self._lead)
+        reads = [mode.read(batch, rng) for mode, batch in zip(self._modes, batches, strict=True)]
+        stacked = np.stack([each.currents for each in reads])
+        current = _sensed(
+            stacked.reshape(*self._lead, *stacked.shape[1:]), -1, self._differential
+        ).astype(self.transfer.dtype)
+        return np.ascontiguousarray(current), sum(each.floored for each in reads)
 
 
 class LinearisedReadout:
@@ -131,14 +181,27 @@ class LinearisedReadout:
         std = cell.read_std(reference.conductance)
         self._variance = InputVariance(reference.network, std) if np.any(std > 0) else None
 
-    def variance(self, voltages: Array, squared: Array) -> Array | None:
+    def read(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+    ) -> tuple[Array, int]:
         """See :class:`Readout`."""
-        if self._variance is None:
-            return None
-        lead = self.transfer.shape[:-2]
-        batches = np.broadcast_to(voltages, (*lead, *voltages.shape[-2:]))
-        values = _sensed(self._variance(batches.astype(np.float64)), +1, self._differential)
-        return np.ascontiguousarray(values, dtype=self.transfer.dtype)
+        current: Array = voltages @ self.transfer
+        if self._variance is not None:
+            variance = _sensed(self._variance(voltages.astype(np.float64)), +1, self._differential)
+            _add_gaussian(current, np.broadcast_to(variance, current.shape), source())
+        return current, 0
+
+
+def _add_gaussian(current: Array, variance: Array, rng: Generator) -> None:
+    """Add noise of this variance (A²) to the currents (A), in place."""
+    normal = rng.standard_normal(current.shape, dtype=current.dtype.type)
+    add_noise(current, np.ascontiguousarray(variance, dtype=current.dtype), normal)
+
+
+def _batches(voltages: Array, lead: tuple[int, ...]) -> Array:
+    """Voltages (copies, batch, rows) in float64, for arrays with or without an axis of copies."""
+    shape = (*lead, *voltages.shape[-2:])
+    return np.broadcast_to(voltages, shape).reshape(-1, *shape[-2:]).astype(np.float64)
 
 
 def _sensed(per_column: Array, sign: int, differential: bool) -> Array:

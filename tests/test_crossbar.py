@@ -15,7 +15,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from zerohm import InputError, devices
-from zerohm.crossbar import ADC, DAC, PARTS, Crossbar, Ledger, read_back_full_scale
+from zerohm.crossbar import (
+    ADC,
+    DAC,
+    PARTS,
+    BitSerial,
+    Crossbar,
+    DifferentialSensing,
+    Ledger,
+    read_back_full_scale,
+)
 from zerohm.crossbar.kernels import add_noise, quantize
 
 READS = 20_000
@@ -761,3 +770,56 @@ def test_a_converter_that_would_disturb_cells_is_refused():
     array.program(np.full((50, 2), HIGH))
     with pytest.raises(InputError, match="disturbed"):
         array.read(np.full(50, 0.5))
+
+
+def test_bit_serial_drivers_give_the_currents_of_a_converter():
+    """Without an ADC the shifted and added cycles are the DAC's currents; costs count per bit."""
+    voltages = np.random.default_rng(0).uniform(-0.2, 0.2, (6, 5))
+    reads, ledgers = [], []
+    for dac in (DAC(bits=6), BitSerial(bits=6)):
+        array = Crossbar(NOISELESS, shape=(5, 4), dac=dac, seed=0)
+        array.program(np.full((5, 4), HIGH))
+        before = array.ledger.time_s
+        reads.append(array.read(voltages))
+        ledgers.append((array.ledger.vectors, array.ledger.dac_conversions))
+        cycles = (array.ledger.time_s - before) / (6 * array.read_duration)
+        assert cycles == pytest.approx(6 if isinstance(dac, BitSerial) else 1)
+    np.testing.assert_allclose(*reads, rtol=1e-12, atol=1e-18)
+    assert ledgers[0] == ledgers[1] == (6, 30)
+
+
+def test_bit_serial_reads_are_converted_in_every_cycle():
+    """Six conversions per column; the result stays within the sum of their rounding errors."""
+    array = Crossbar(NOISELESS, shape=(5, 4), dac=BitSerial(bits=6), adc=ADC(bits=10), seed=0)
+    array.program(np.full((5, 4), HIGH), copies=2)
+    voltages = np.random.default_rng(0).uniform(-0.2, 0.2, (3, 5))
+    currents = array.read(voltages)
+    assert array.ledger.adc_conversions == 2 * 3 * 4 * 6
+    exact = Crossbar(NOISELESS, shape=(5, 4), dac=DAC(bits=6), seed=0)
+    exact.program(np.full((5, 4), HIGH))
+    step = array.full_scale_current / 511
+    worst = 0.5 * step * np.abs(BitSerial(bits=6).weights).sum()
+    assert np.abs(currents - exact.read(voltages)).max() <= worst * (1 + 1e-9)
+    assert array.read(voltages[0]).shape == (2, 4)
+
+
+def test_pairs_can_be_subtracted_before_or_after_the_converter():
+    """The same without an ADC; after it takes two conversions and the whole current's range."""
+    after = DifferentialSensing(subtract="after")
+    voltages = np.random.default_rng(0).uniform(0, 0.2, (6, 5))
+    targets = np.random.default_rng(1).uniform(LOW, HIGH, (5, 4))
+    results = {}
+    for name, sensing in (("before", True), ("after", after)):
+        for adc in (None, ADC(bits=8)):
+            array = Crossbar(NOISELESS, shape=(5, 4), differential=sensing, adc=adc, seed=0)
+            array.program(targets)
+            results[name, adc is None] = array.read(voltages)
+            assert array.read_cells().shape == (5, 2)
+        pairs = 2 if name == "before" else 4
+        assert array.ledger.adc_conversions == (6 + 5) * pairs
+    np.testing.assert_allclose(results["before", True], results["after", True], rtol=1e-9)
+    wrong = {
+        name: np.abs(results[name, False] - results[name, True]).max()
+        for name in ("before", "after")
+    }
+    assert wrong["before"] < wrong["after"]

@@ -162,3 +162,35 @@ def test_noise_laws_of_state_reach_the_wires():
     quiet.program(np.full((6, 4), 50e-6))
     assert np.all(spread > 0)
     assert np.all(quiet.read(np.tile(volts(1, 6), (20, 1))).std(axis=0) < 1e-15)
+
+
+@pytest.mark.parametrize("mode", ["first order", "exact"])
+@pytest.mark.parametrize("paired", [False, True])
+def test_noise_drawn_cell_by_cell_has_the_moments_of_one_draw_per_current(mode, paired):
+    """Mean within 4 standard errors, standard deviation within 10 % (its error is 2 %)."""
+    currents = []
+    for each in ("moments", mode):
+        array = Crossbar(
+            NOISY, shape=(10, 6), differential=paired, wire_noise=each, seed=0, **WIRES
+        )
+        array.program(targets(10, 6), copies=2)
+        currents.append(array.read(np.tile(volts(1, 10), (1200, 1)), np.random.default_rng(1)))
+        assert array.ledger.floored_reads < 100  # of 144 000
+    assert currents[0].shape == currents[1].shape == (2, 1200, 3 if paired else 6)
+    means, stds = (np.array([c.mean(axis=1), c.std(axis=1)]) for c in currents)
+    assert np.all(np.abs(means[0] - stds[0]) < 4 * means[1] * np.sqrt(2 / 1200))
+    assert np.all(np.abs(stds[1] / means[1] - 1) < 0.1)
+
+
+def test_cells_that_noise_would_make_negative_are_counted():
+    """No conductance is negative, and none is raised silently."""
+    array = Crossbar(CELL.with_noise(read=0.2), shape=(10, 6), wire_noise="exact", seed=0, **WIRES)
+    array.program(np.full((10, 6), 5e-6))
+    array.read(volts(20, 10))
+    assert 200 < array.ledger.floored_reads < 1200
+
+
+def test_an_unknown_way_of_noise_is_refused():
+    """The message names the three there are."""
+    with pytest.raises(zo.InputError, match="exact, first order, moments"):
+        Crossbar(CELL, shape=(2, 2), wire_noise="exakt")
