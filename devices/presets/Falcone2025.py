@@ -1,6 +1,6 @@
-"""Conductive-metal-oxide/HfOx cells of an 8 × 4 1T1R array.
+"""Conductive-metal-oxide/HfOx cells of a 1T1R array in 130 nm.
 
-    D. F. Falcone et al., "All-in-one analog AI accelerator: on-chip training and inference with
+    D. F. Falcone et al., "All-in-one analog AI hardware: on-chip training and inference with
     conductive-metal-oxide/HfOx ReRAM devices", arXiv:2502.04524 (2025).
 
 Write–verify was measured with two acceptance bands, each a preset of its own: "Falcone2025" is

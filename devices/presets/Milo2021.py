@@ -1,4 +1,4 @@
-"""HfO2 1T1R cells of a 4 kbit array after incremental-step program–verify.
+"""HfO2 1T1R cells after incremental-step program–verify.
 
     V. Milo et al., "Accurate program/verify schemes of resistive switching memory (RRAM) for
     in-memory neural network circuits", IEEE Trans. Electron Devices 68, 3832-3837 (2021),
@@ -13,7 +13,7 @@ from ..rram import Cell
 CELLS = (
     Cell(
         name="Milo2021",
-        description="HfO2 4 kbit array; linear fit of the programming deviation; no read noise",
+        description="HfO2 array; linear fit of the programming deviation; no read noise",
         conductance_min=50e-6,  # S
         conductance_max=225e-6,  # S
         # µS against µS: σ = 4.7823 − 0.009107·G, 4.33 µS at the lower and 2.73 at the upper end
