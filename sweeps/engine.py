@@ -78,8 +78,7 @@ def run(
     >>> float(result.deployed_accuracy.sel(write_noise=0.1, seed=2).round(2))
     0.87
     """
-    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
-        raise InputError(f"workers must be an integer of at least 1, not {workers!r}")
+    check_workers(workers)
     fixed = dict(fixed or {})
     plan = Plan.of(experiment, grid, fixed)
     own = {**(attributes or {}), **plan.attributes(), "curves": int(curves)}
@@ -96,6 +95,12 @@ def run(
         dataset = archive.write(dataset)
     _warn_of_failures(errors)
     return dataset
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of processes that is none."""
+    if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers must be an integer of at least 1, not {workers!r}")
 
 
 def _all_points(

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from .. import training
-from .engine import run
+from .engine import check_workers, run
 from .plan import Plan
 from .results import PathLike
 from .store import Store
@@ -47,6 +47,7 @@ def sweep_training(
     >>> result.deployed_accuracy.dims
     ('seed',)
     """
+    check_workers(workers)
     values = {name: list(points) for name, points in grid.items()}
     constant = dict(fixed or {})
     _check_points(values, constant)

