@@ -30,3 +30,4 @@ from .solution import Solution as Solution
 from .solvers import SolverError as SolverError
 from .solvers import source_line_currents as source_line_currents
 from .wires import Wires as Wires
+from .write_verify import compensated_targets as compensated_targets

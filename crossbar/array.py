@@ -2,7 +2,7 @@
 
 import math
 from functools import cached_property
-from typing import TypeVar, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.random import Generator
@@ -20,6 +20,7 @@ from .linearised import Reference
 from .readout import WireNoiseMode, prepare
 from .sensing import DifferentialSensing
 from .wires import Wires
+from .write_verify import compensated_targets
 
 A = TypeVar("A", Array, NDArray[np.bool_])
 
@@ -161,7 +162,14 @@ class Crossbar:
         span = self.cell.window if self.differential else self.cell.conductance_max
         return self.shape[0] * self.read_voltage * span
 
-    def program(self, targets: ArrayLike, rng: Generator | None = None, *, copies: int = 1) -> None:
+    def program(
+        self,
+        targets: ArrayLike,
+        rng: Generator | None = None,
+        *,
+        copies: int = 1,
+        verify: Literal["cell", "array"] = "cell",
+    ) -> None:
         """Write every cell once, with its own write noise.
 
         Parameters
@@ -170,12 +178,19 @@ class Crossbar:
         rng : source of the write noise; ``None`` for the array's own.
         copies : number of independent arrays written with the same targets; the state then has
             a leading axis unless it is 1.
+        verify : what the verify reads see: each cell alone, or what the array shows of it through
+            its wires (:func:`zerohm.crossbar.compensated_targets`), so that ``read`` answers as
+            if there were no wires.
 
         Raises
         ------
-        InputError : wrong shape, NaN, or a target outside the cell's window.
+        InputError : wrong shape, NaN, a target outside the cell's window, or one that cannot be
+            shown through the wires.
         """
+        choose("verify", verify, ("cell", "array"))
         goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
+        if verify == "array" and not self.wires.ideal:
+            goal = compensated_targets(goal, self.wires, self.cell).astype(self.dtype)
         self._conductance = self.cell.program(goal, rng or self._generator, copies=copies)
         self.age_s = 0.0
         self._count_programming(self._conductance, rows=self.shape[0])

@@ -194,3 +194,37 @@ def test_an_unknown_way_of_noise_is_refused():
     """The message names the three there are."""
     with pytest.raises(zo.InputError, match="exact, first order, moments"):
         Crossbar(CELL, shape=(2, 2), wire_noise="exakt")
+
+
+def test_verifying_through_the_wires_hides_them():
+    """The transfer matrix equals the targets; verified cell by cell it misses by over 10 %."""
+    goal = np.random.default_rng(0).uniform(5e-6, 50e-6, (12, 7))
+    voltages = volts(4, 12)
+    errors = {}
+    for verify in ("cell", "array"):
+        array = Crossbar(CELL, shape=(12, 7), seed=0, **WIRES)
+        array.program(goal, verify=verify)
+        errors[verify] = np.abs(array.read_cells() / goal - 1).max()
+        currents = array.read(voltages)
+    assert errors["array"] < 1e-8
+    assert errors["cell"] > 0.1
+    np.testing.assert_allclose(currents, voltages @ goal, rtol=1e-7, atol=1e-14)
+
+
+def test_without_wires_both_ways_to_verify_are_the_same():
+    """The same bits."""
+    states = []
+    for verify in ("cell", "array"):
+        array = Crossbar(CELL.with_noise(write=0.02), shape=(5, 4), seed=0)
+        array.program(targets(5, 4), verify=verify)
+        states.append(array.conductance)
+    np.testing.assert_array_equal(*states)
+
+
+def test_targets_that_the_wires_hide_are_refused():
+    """Near the top of the window a cell has no room left to make up for the wires."""
+    array = Crossbar(CELL, shape=(12, 7), seed=0, **WIRES)
+    with pytest.raises(zo.InputError, match=r"of 84 cells would have to lie between .* reaches"):
+        array.program(np.full((12, 7), 95e-6), verify="array")
+    with pytest.raises(zo.InputError, match="allowed: array, cell"):
+        array.program(targets(12, 7), verify="cells")
