@@ -1,5 +1,7 @@
 """An array of cells between resistive word lines and bit lines, solved exactly."""
 
+from copy import copy
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +15,7 @@ from .memory import require_memory
 from .solution import Solution
 from .solvers import SOLVERS, Solver, SolverError, iterative_for, predicted_memory, refine
 from .solvers.hierarchical import transfer_matrix
+from .solvers.rank_one import reprogrammed
 from .spice import netlist
 
 TOLERANCE = 1e-11
@@ -226,6 +229,61 @@ class Network:
             wrong = np.abs(self._transfer @ ones - exact).max()
             self._transfer_error = float(wrong / np.abs(exact).max()) if exact.any() else 0.0
         return self._transfer.copy()
+
+    def reprogrammed(self, row: int, col: int, conductance: float) -> "Network":
+        """The network after one cell was written; a known transfer matrix is updated, not rebuilt.
+
+        The update costs one solution and a rank-one product (see
+        :mod:`zerohm.crossbar.solvers.rank_one`).
+
+        Parameters
+        ----------
+        row, col : which cell.
+        conductance : S, its new value.
+
+        Raises
+        ------
+        InputError : no such cell, a conductance that is negative or not finite, a node that loses
+            its last path to a terminal, or a network with lines that float.
+
+        Examples
+        --------
+        >>> network = Network([[1.0]], source_resistance=1.0)
+        >>> network.transfer(), network.reprogrammed(0, 0, 2.0).transfer().round(9)
+        (array([[0.5]]), array([[0.66666667]]))
+        """
+        rows, cols = self.shape
+        if not (0 <= row < rows and 0 <= col < cols):
+            raise InputError(f"cell ({row}, {col}) is outside the {rows}x{cols} array")
+        if not 0.0 <= conductance < np.inf:
+            raise InputError(f"conductance={conductance!r} S must be finite and not negative")
+        if self.circuit.has_floating_lines:
+            raise InputError("a network with floating lines cannot be updated: make a new one")
+        cells = self.circuit.conductance.copy()
+        cells[row, col] = conductance
+        changed = copy(self)
+        changed.circuit = replace(self.circuit, conductance=cells)
+        changed.circuit.check_connected()
+        changed._prepared = {}
+        if self._transfer is not None:
+            change = conductance - self.circuit.conductance[row, col]
+            delivered, sensed, resistance = self._response_to_source(row, col)
+            changed._transfer = reprogrammed(self._transfer, change, delivered, sensed, resistance)
+        return changed
+
+    def _response_to_source(self, row: int, col: int) -> tuple[Array, Array, float]:
+        """Driver and sense currents (A/A) and resistance (Ω) for 1 A from a word to a bit line.
+
+        The source lies across cell (row, col), all terminals are at 0 V.
+        """
+        rows, cols = self.shape
+        source = np.zeros(self.shape)
+        source[row, col] = 1.0
+        word, bit = self.circuit.potentials(source, np.zeros(rows), np.zeros(cols))
+        solver = self.prepare(iterative_for(self.circuit))
+        cells = refine(solver, word - bit, 0.1 * TOLERANCE).voltages
+        currents = self.circuit.conductance * cells + source
+        return currents.sum(axis=1), currents.sum(axis=0), -float(cells[row, col])
 
     def driver_currents(self, voltages: Array) -> Array:
         """Currents (rows,) in A that the drivers deliver, for voltages (rows,) in V."""

@@ -126,3 +126,28 @@ def test_training_near_a_solution_follows_exact_training():
         ends.append(float(run.train_loss[-1]))
     assert ends[1] == pytest.approx(ends[0], rel=2e-3)
     assert ends[1] != ends[0]
+
+
+@pytest.mark.parametrize("value", [0.0, 30e-6, 5e-3])
+@pytest.mark.parametrize("resistance", [0.0, 2.5, 200.0])
+def test_writing_one_cell_updates_the_transfer_matrix_exactly(value, resistance):
+    """The updated matrix equals a rebuilt one, twice in a row; the old network keeps its own."""
+    options = {"wire_resistance": resistance, "source_resistance": 50.0}
+    before = Network(cells(), **options)
+    kept = before.transfer()
+    changed = before.reprogrammed(3, 11, value).reprogrammed(20, 0, 1e-6)
+    moved = cells()
+    moved[3, 11], moved[20, 0] = value, 1e-6
+    rebuilt = Network(moved, **options).transfer()
+    np.testing.assert_allclose(changed.transfer(), rebuilt, rtol=0, atol=1e-10 * rebuilt.max())
+    np.testing.assert_array_equal(before.transfer(), kept)
+    voltages = np.random.default_rng(0).uniform(0, 0.2, (3, 24))
+    exact = Network(moved, **options).solve(voltages, solver="direct").currents
+    np.testing.assert_allclose(changed.solve(voltages).currents, exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("bad", [(24, 0, 1e-6), (0, -1, 1e-6), (0, 0, -1e-6), (0, 0, np.nan)])
+def test_a_cell_that_cannot_be_written_is_refused(bad):
+    """Outside the array, or no conductance."""
+    with pytest.raises(zo.InputError, match=r"outside the 24x18 array|conductance="):
+        network(cells()).reprogrammed(*bad)
