@@ -104,6 +104,13 @@ class Crossbar:
                 + (", cols even in a differential array" if sensing is not None else "")
             )
         choose("wire_noise", wire_noise, get_args(WireNoiseMode))
+        if reference is not None and (
+            wire_noise != "moments" or reference.conductance.shape != (rows, cols)
+        ):
+            raise InputError(
+                f"a reference of shape {reference.conductance.shape} serves an array of that shape "
+                f"with wire_noise='moments', not shape={shape!r} with wire_noise={wire_noise!r}"
+            )
         largest = read_voltage if dac is None or dac.full_scale is None else dac.full_scale
         if not (read_voltage > 0 and largest <= cell.max_read_voltage):
             raise InputError(
@@ -241,7 +248,6 @@ class Crossbar:
         InputError : wrong shape, NaN, voltages that would disturb the cells, or an array that
             has not been programmed.
         """
-        conductance = self.conductance
         given: Array = np.asarray(voltages, dtype=self.dtype)
         self._check_voltages(given)
         batch: Array = np.atleast_2d(given)
@@ -249,7 +255,7 @@ class Crossbar:
             current, saturated = self.dac.read(
                 batch, self._full_scale_voltage, lambda drive: self._cycle(drive, rng)
             )
-            copies = conductance.shape[:-2]
+            copies = self.conductance.shape[:-2]
             self.ledger.dac_saturations += saturated * self._drivers(batch, copies)
         else:
             current = self._cycle(self._apply_dac(batch, rng), rng)

@@ -95,30 +95,44 @@ class IdealReadout:
         return current, 0
 
 
-class WiredReadout:
-    """The exact transfer matrix through resistive wires.
+class _SolvedReadout:
+    """The exact transfer matrix through resistive wires, and the circuits that it is of.
 
-    The variance is that of :class:`~zerohm.crossbar.noise_transfer.InputVariance`, which states
-    its error; correlations between the bit lines of a pair are neglected. Energy per read is
-    exact for equal voltages on all word lines.
+    Energy per read is exact for equal voltages on all word lines.
     """
 
     def __init__(self, conductance: Array, cell: Cell, wires: Wires, differential: bool) -> None:
+        rows, cols = conductance.shape[-2:]
+        dtype = conductance.dtype
         self._differential = differential
-        stack = conductance.reshape(-1, *conductance.shape[-2:]).astype(np.float64)
-        networks = [wires.network(cells) for cells in stack]
-        dtype, lead = conductance.dtype, conductance.shape[:-2]
-        transfer = np.stack([network.transfer().T for network in networks])
-        rows, cols = stack.shape[1:]
-        self.transfer = _sensed(transfer.reshape(*lead, rows, cols).astype(dtype), -1, differential)
-        drivers = np.stack([network.driver_currents(np.ones(rows)) for network in networks])
-        self.row_conductance = drivers.reshape(*lead, rows).astype(dtype)
-        stds = np.broadcast_to(cell.read_std(conductance), conductance.shape).reshape(stack.shape)
-        self._variances = [
-            InputVariance(network, std) for network, std in zip(networks, stds, strict=True)
+        self._lead = lead = conductance.shape[:-2]
+        self._networks = [
+            wires.network(cells) for cells in conductance.reshape(-1, rows, cols).astype(np.float64)
         ]
+        stds = np.broadcast_to(cell.read_std(conductance), conductance.shape)
+        self._stds = stds.reshape(-1, rows, cols)
         self._noisy = bool(np.any(stds > 0))
-        self._lead = lead
+        transfer = np.stack([network.transfer().T for network in self._networks])
+        self.transfer = _sensed(transfer.reshape(*lead, rows, cols).astype(dtype), -1, differential)
+        drivers = np.stack([network.driver_currents(np.ones(rows)) for network in self._networks])
+        self.row_conductance = drivers.reshape(*lead, rows).astype(dtype)
+
+    def _copies(self, values: list[Array]) -> Array:
+        """Values (batch, cols) of every copy as (..., batch, cols)."""
+        return np.stack(values).reshape(*self._lead, *values[0].shape)
+
+
+class WiredReadout(_SolvedReadout):
+    """Resistive wires with one deviate per current.
+
+    The variance is that of :class:`~zerohm.crossbar.noise_transfer.InputVariance`, which states
+    its error; correlations between the bit lines of a pair are neglected.
+    """
+
+    def __init__(self, conductance: Array, cell: Cell, wires: Wires, differential: bool) -> None:
+        super().__init__(conductance, cell, wires, differential)
+        pairs = zip(self._networks, self._stds, strict=True)
+        self._variances = [InputVariance(network, std) for network, std in pairs if self._noisy]
 
     def read(
         self, voltages: Array, squared: Array, source: Callable[[], Generator]
@@ -128,12 +142,11 @@ class WiredReadout:
         if self._noisy:
             batches = _batches(voltages, self._lead)
             values = [of(batch) for of, batch in zip(self._variances, batches, strict=True)]
-            stacked = np.stack(values).reshape(*self._lead, *values[0].shape)
-            _add_gaussian(current, _sensed(stacked, +1, self._differential), source())
+            _add_gaussian(current, _sensed(self._copies(values), +1, self._differential), source())
         return current, 0
 
 
-class CellwiseReadout(WiredReadout):
+class CellwiseReadout(_SolvedReadout):
     """Resistive wires with noise drawn for every cell of every read: exact, or first order."""
 
     def __init__(
@@ -145,26 +158,20 @@ class CellwiseReadout(WiredReadout):
         mode: type[ExactNoise] | type[FirstOrderNoise],
     ) -> None:
         super().__init__(conductance, cell, wires, differential)
-        stack = conductance.reshape(-1, *conductance.shape[-2:]).astype(np.float64)
-        stds = np.broadcast_to(cell.read_std(conductance), conductance.shape).reshape(stack.shape)
-        self._modes = [
-            mode(wires.network(cells), std) for cells, std in zip(stack, stds, strict=True)
-        ]
+        pairs = zip(self._networks, self._stds, strict=True)
+        self._modes = [mode(network, std) for network, std in pairs if self._noisy]
 
     def read(
         self, voltages: Array, squared: Array, source: Callable[[], Generator]
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
         if not self._noisy:
-            return super().read(voltages, squared, source)
-        rng = source()
-        batches = _batches(voltages, self._lead)
+            return voltages @ self.transfer, 0
+        rng, batches = source(), _batches(voltages, self._lead)
         reads = [mode.read(batch, rng) for mode, batch in zip(self._modes, batches, strict=True)]
-        stacked = np.stack([each.currents for each in reads])
-        current = _sensed(
-            stacked.reshape(*self._lead, *stacked.shape[1:]), -1, self._differential
-        ).astype(self.transfer.dtype)
-        return np.ascontiguousarray(current), sum(each.floored for each in reads)
+        current = _sensed(self._copies([r.currents for r in reads]), -1, self._differential)
+        floored = sum(each.floored for each in reads)
+        return np.ascontiguousarray(current, dtype=self.transfer.dtype), floored
 
 
 class LinearisedReadout:

@@ -47,7 +47,8 @@ class Cell:
     levels : number of equally spaced states in the window; ``None`` for a continuous cell.
     conductance_floor, conductance_ceiling : S, where the device itself clips: no conductance
         is negative, and none clips above unless its source says so.
-    max_read_voltage : V, largest voltage that still only reads.
+    max_read_voltage : V, largest voltage that still only reads; the default of 0.5 V is this
+        project's assumption for every preset.
     programming : cost of a programming event.
     citations : keys of what to cite.
 

@@ -151,3 +151,11 @@ def test_a_cell_that_cannot_be_written_is_refused(bad):
     """Outside the array, or no conductance."""
     with pytest.raises(zo.InputError, match=r"outside the 24x18 array|conductance="):
         network(cells()).reprogrammed(*bad)
+
+
+def test_a_reference_that_does_not_fit_is_refused():
+    """Another shape, or a way of noise that it cannot serve."""
+    reference = Reference.of(network(cells()))
+    for options in ({"shape": (3, 2)}, {"shape": (24, 18), "wire_noise": "exact"}):
+        with pytest.raises(zo.InputError, match=r"a reference of shape \(24, 18\)"):
+            Crossbar(CELL, reference=reference, **WIRES, **options)

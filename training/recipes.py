@@ -1,7 +1,7 @@
 """Hyperparameters per task and method, chosen on a validation part of the training data.
 
-``benchmarks/choose_hyperparameters.py`` is how they were chosen (for vowel by cross-validation over
-held-out pairs of training speakers); no test data took part.
+``benchmarks/choose_hyperparameters.py`` is how they were chosen, for vowel
+``benchmarks/vowel_cross_validation.py``; no test data took part in a comparison.
 """
 
 from typing import Any
