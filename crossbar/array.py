@@ -12,12 +12,14 @@ from zerohm._arrays import Array
 from zerohm._errors import InputError, checked, choose
 from zerohm._random import as_generator
 
-from ..devices import Cell
+from ..devices import Cell, Cells
+from ..devices.temperature import REFERENCE_TEMPERATURE
+from ..devices.time_part import check_seconds
 from .bit_serial import BitSerial
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
 from .ledger import Ledger
 from .linearised import Reference
-from .readout import WireNoiseMode, prepare
+from .readout import Readout, WireNoiseMode, prepare
 from .sensing import DifferentialSensing
 from .wires import Wires
 from .write_verify import compensated_targets
@@ -145,14 +147,19 @@ class Crossbar:
         self._instances: dict[str, FabricatedDAC | FabricatedADC] = {}
         self._seed = seed
         self._reference = reference
-        self._conductance: Array | None = None
+        self._cells: Cells | None = None
+        self._prepared: Readout | None = None
 
     @property
     def conductance(self) -> Array:
-        """True conductances in S, (rows, cols) or (copies, rows, cols)."""
-        if self._conductance is None:
+        """True conductances at present in S, (rows, cols) or (copies, rows, cols)."""
+        return self._programmed_cells.conductance
+
+    @property
+    def _programmed_cells(self) -> Cells:
+        if self._cells is None:
             raise InputError("the array has not been programmed yet: call program(targets) first")
-        return self._conductance
+        return self._cells
 
     @cached_property
     def _generator(self) -> Generator:
@@ -198,10 +205,11 @@ class Crossbar:
         goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
         if verify == "array" and not self.wires.ideal:
             goal = compensated_targets(goal, self.wires, self.cell).astype(self.dtype)
-        self._conductance = self.cell.program(goal, rng or self._generator, copies=copies)
+        cells = self._cells_of(copies)
+        written = cells.program(goal, rng or self._generator)
+        self._cells, self._prepared = cells, None
         self.age_s = 0.0
-        self._count_programming(self._conductance, rows=self.shape[0])
-        self._prepare()
+        self._count_programming(written, rows=self.shape[0])
 
     def rewrite(
         self, targets: ArrayLike, where: NDArray[np.bool_], rng: Generator | None = None
@@ -217,13 +225,9 @@ class Crossbar:
                 "where must be an array of booleans and select at least one cell: "
                 f"got {chosen.dtype}, which selects no cell or is not boolean"
             )
-        conductance = self.conductance.copy()
-        copies = conductance.shape[0] if conductance.ndim == 3 else 1
-        written = self.cell.program(goal[chosen], rng or self._generator, copies=copies)
-        conductance[..., chosen] = written
-        self._conductance = conductance
+        written = self._programmed_cells.program(goal, rng or self._generator, where=chosen)
+        self._prepared = None
         self._count_programming(written, rows=int(np.count_nonzero(chosen.any(axis=1))))
-        self._prepare()
 
     def read(self, voltages: ArrayLike, rng: Generator | None = None) -> Array:
         """Currents of one read per input vector, each with its own read noise.
@@ -309,15 +313,35 @@ class Crossbar:
         self._count_read_back(value.size, conductance)
         return value if self.sensing is None else self.sensing.after(value)
 
-    def advance(self, seconds: float) -> None:
-        """Let time pass. The noise of these cell models is white: only the array's age grows.
+    def advance(
+        self,
+        seconds: float,
+        rng: Generator | None = None,
+        *,
+        temperature: float = REFERENCE_TEMPERATURE,
+    ) -> None:
+        """Let time pass: relaxation, drift, 1/f and telegraph noise of every cell move on.
+
+        Reads do not let time pass by themselves: the vectors of one batch, and batches between
+        which ``advance`` is not called, see the same state of the cells.
+
+        Parameters
+        ----------
+        seconds : how long, s.
+        rng : source of the fluctuations; ``None`` for the array's own.
+        temperature : K, at which the cells are in the meantime.
 
         Raises
         ------
-        InputError : a negative time.
+        InputError : a negative or infinite time, a temperature that is not positive, or an array
+            that has not been programmed.
         """
-        if not seconds >= 0 or math.isinf(seconds):
-            raise InputError(f"seconds={seconds!r}: time can only advance by a finite amount >= 0")
+        check_seconds(seconds)
+        cells = self._programmed_cells
+        if self.cell.evolves:
+            cells.advance(seconds, rng or self._generator, temperature=temperature)
+            self.ledger.floored_reads += cells.floored
+            self._prepared = None
         self.age_s += seconds
 
     @staticmethod
@@ -391,24 +415,31 @@ class Crossbar:
                 f"cell {self.cell.name!r} would be disturbed"
             )
 
-    def _prepare(self) -> None:
-        """Everything that stays the same until the next programming event."""
-        self._readout = prepare(
-            self.conductance,
-            self.cell,
-            self.wires,
-            differential=self.differential,
-            reference=self._reference,
-            wire_noise=self.wire_noise,
-        )
+    def _cells_of(self, copies: int) -> Cells:
+        """The array's cells, fabricated when it is first programmed with so many copies."""
+        shape = self.shape if copies == 1 else (copies, *self.shape)
+        if self._cells is not None and self._cells.shape == shape:
+            return self._cells
+        return Cells(self.cell, shape, self._generator if self.cell.fabricated else None)
+
+    @property
+    def _readout(self) -> Readout:
+        """Everything that stays the same until the cells change."""
+        if self._prepared is None:
+            self._prepared = prepare(
+                self.conductance,
+                self.cell,
+                self.wires,
+                differential=self.differential,
+                reference=self._reference,
+                wire_noise=self.wire_noise,
+            )
+        return self._prepared
 
     def _count_programming(self, written: Array, *, rows: int) -> None:
         cost, ledger = self.cell.programming, self.ledger
         pulses = cost.pulses_per_write * written.size
-        edges = written <= self.cell.conductance_floor
-        if self.cell.conductance_ceiling is not None:
-            edges |= written >= self.cell.conductance_ceiling
-        ledger.clipped_cells += int(np.count_nonzero(edges))
+        ledger.clipped_cells += self._programmed_cells.clipped
         ledger.cell_writes += written.size
         ledger.pulses += pulses
         ledger.verify_reads += pulses

@@ -17,9 +17,9 @@ from pydantic.dataclasses import dataclass
 from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
+from zerohm._memory import require_memory
 
 from .kernels import count_transitions, decide_bit, quantize
-from .memory import require_memory
 
 CapacitorSpread = Annotated[float, Field(ge=0, le=0.1)]
 """Relative standard deviation; up to 0.1 a Gaussian capacitance stays positive."""

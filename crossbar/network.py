@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from zerohm._arrays import Array
 from zerohm._errors import InputError, choose
+from zerohm._memory import require_memory
 
 from .circuit import CellVoltages, Circuit, Lines
-from .memory import require_memory
 from .solution import Solution
 from .solvers import SOLVERS, Solver, SolverError, iterative_for, predicted_memory, refine
 from .solvers.hierarchical import transfer_matrix

@@ -27,10 +27,10 @@ from numpy.typing import ArrayLike
 
 from zerohm._arrays import Array
 from zerohm._errors import InputError
+from zerohm._memory import require_memory
 
 from .circuit import Circuit
 from .kernels import add_noise
-from .memory import require_memory
 from .network import Network
 from .noise_transfer import InputVariance, checked_std
 from .solvers import SOLVERS, iterative_for, refine

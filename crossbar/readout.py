@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from zerohm._arrays import Array
 
-from ..devices import Cell
+from ..devices import Cell, ElectronicNoise
 from .kernels import add_noise
 from .linearised import Reference
 from .noise_through_wires import ExactNoise, FirstOrderNoise
@@ -26,10 +26,12 @@ WireNoiseMode = Literal["moments", "first order", "exact"]
 class Readout(Protocol):
     """A prepared state of an array.
 
-    ``transfer`` (..., rows, outputs) S: sensed currents are ``voltages @ transfer``.
+    ``column_transfer`` (..., rows, cols) S: currents of the bit lines are ``voltages @`` it.
+    ``transfer`` (..., rows, outputs) S: the same for what is sensed, pairs combined.
     ``row_conductance`` (..., rows) S: current of a driver per volt, all drivers at 1 V.
     """
 
+    column_transfer: Array
     transfer: Array
     row_conductance: Array
 
@@ -59,20 +61,26 @@ def prepare(
     ``wire_noise`` says how read noise passes resistive wires that are solved: by its moments, to
     first order in every cell, or with a new solution for every read.
     """
+    readout: Readout
     if wires.ideal:
-        return IdealReadout(conductance, cell, differential)
-    if reference is not None:
-        return LinearisedReadout(conductance, cell, reference, differential)
-    if wire_noise == "moments":
-        return WiredReadout(conductance, cell, wires, differential)
-    mode = FirstOrderNoise if wire_noise == "first order" else ExactNoise
-    return CellwiseReadout(conductance, cell, wires, differential, mode)
+        readout = IdealReadout(conductance, cell, differential)
+    elif reference is not None:
+        readout = LinearisedReadout(conductance, cell, reference, differential)
+    elif wire_noise == "moments":
+        readout = WiredReadout(conductance, cell, wires, differential)
+    else:
+        mode = FirstOrderNoise if wire_noise == "first order" else ExactNoise
+        readout = CellwiseReadout(conductance, cell, wires, differential, mode)
+    if cell.electronic_noise is not None:
+        return ElectronicReadout(readout, cell.electronic_noise, differential)
+    return readout
 
 
 class IdealReadout:
     """Wires without resistance: I = V·G, and the variance is Σ V²σ², exactly."""
 
     def __init__(self, conductance: Array, cell: Cell, differential: bool) -> None:
+        self.column_transfer = conductance
         self.transfer = _sensed(conductance, -1, differential)
         self.row_conductance = conductance.sum(axis=-1)
         variance = cell.read_std(conductance) ** 2
@@ -113,7 +121,8 @@ class _SolvedReadout:
         self._stds = stds.reshape(-1, rows, cols)
         self._noisy = bool(np.any(stds > 0))
         transfer = np.stack([network.transfer().T for network in self._networks])
-        self.transfer = _sensed(transfer.reshape(*lead, rows, cols).astype(dtype), -1, differential)
+        self.column_transfer = transfer.reshape(*lead, rows, cols).astype(dtype)
+        self.transfer = _sensed(self.column_transfer, -1, differential)
         drivers = np.stack([network.driver_currents(np.ones(rows)) for network in self._networks])
         self.row_conductance = drivers.reshape(*lead, rows).astype(dtype)
 
@@ -181,8 +190,8 @@ class LinearisedReadout:
         self, conductance: Array, cell: Cell, reference: Reference, differential: bool
     ) -> None:
         self._differential = differential
-        transfer = reference.near(conductance).astype(conductance.dtype)
-        self.transfer = _sensed(transfer, -1, differential)
+        self.column_transfer = reference.near(conductance).astype(conductance.dtype)
+        self.transfer = _sensed(self.column_transfer, -1, differential)
         per_row = reference.row_conductance.astype(conductance.dtype)
         self.row_conductance = np.broadcast_to(per_row, conductance.shape[:-1])
         std = cell.read_std(reference.conductance)
@@ -197,6 +206,30 @@ class LinearisedReadout:
             variance = _sensed(self._variance(voltages.astype(np.float64)), +1, self._differential)
             _add_gaussian(current, np.broadcast_to(variance, current.shape), source())
         return current, 0
+
+
+class ElectronicReadout:
+    """Another readout with the thermal and shot noise of the read currents on top.
+
+    Both bit lines of a pair contribute with their own current; the noise of the wires'
+    resistance is not part of it.
+    """
+
+    def __init__(self, inner: Readout, noise: ElectronicNoise, differential: bool) -> None:
+        self._inner, self._noise = inner, noise
+        self.column_transfer, self.transfer = inner.column_transfer, inner.transfer
+        self.row_conductance = inner.row_conductance
+        self._magnitude = _sensed(np.abs(inner.column_transfer), +1, differential)
+        self._total = self._magnitude.sum(axis=-2, keepdims=True)
+
+    def read(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+    ) -> tuple[Array, int]:
+        """See :class:`Readout`."""
+        current, floored = self._inner.read(voltages, squared, source)
+        flowing = np.abs(voltages) @ self._magnitude
+        _add_gaussian(current, self._noise.current_variance(self._total, flowing), source())
+        return current, floored
 
 
 def _add_gaussian(current: Array, variance: Array, rng: Generator) -> None:

@@ -30,6 +30,7 @@ class DataFile:
     name : its name; a name in ``.gz`` is also found uncompressed, without the ending.
     addresses : folders on the web to download it from, tried in this order.
     sha256 : of the uncompressed content; None where it could not be established.
+    published_name : its name at the addresses, where that is another one.
     archive_md5 : of the compressed file as its authors publish it, where ``sha256`` is None.
         Only a download is held to it: a user's own file may be compressed differently.
     """
@@ -38,6 +39,7 @@ class DataFile:
     name: str
     addresses: tuple[str, ...]
     sha256: str | None = None
+    published_name: str | None = None
     archive_md5: str | None = None
 
     def obtain(self) -> tuple[Path, bytes]:
@@ -86,7 +88,7 @@ class DataFile:
         """Fill the cache from the first address that gives the right file."""
         failures = []
         for address in self.addresses:
-            url = address + self.name
+            url = address + (self.published_name or self.name)
             try:
                 return self._fetch(url)
             except InputError as error:

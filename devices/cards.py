@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
 
@@ -13,20 +15,30 @@ from .presets import preset
 from .rram import Cell
 
 _FORMAT = "zerohm device card"
-_VERSION = 1
+_VERSION = 2
+_READABLE = (1, 2)  # a card of version 1 has no calibration
 _CELL = TypeAdapter(Cell)
 
 
-def save(cell: Cell, path: str | os.PathLike[str]) -> None:
+def save(
+    cell: Cell, path: str | os.PathLike[str], *, calibration: Mapping[str, Any] | None = None
+) -> None:
     """Write a device card; the file is whole or absent.
+
+    Parameters
+    ----------
+    calibration : where the numbers come from, as JSON; see :func:`calibration`.
 
     Raises
     ------
     InputError : the file cannot be written.
     """
     card = {"format": _FORMAT, "version": _VERSION, "cell": _CELL.dump_python(cell, mode="json")}
+    if calibration is not None:
+        card["calibration"] = dict(calibration)
+    text = json.dumps(card, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     with whole(Path(path)) as temporary:
-        temporary.write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def load(path: str | os.PathLike[str]) -> Cell:
@@ -46,15 +58,41 @@ def load(path: str | os.PathLike[str]) -> Cell:
     ...     devices.load(folder + "/card.json") == devices.preset("Wan2022")
     True
     """
+    cell = _read(path).get("cell")
+    return checked(lambda: _CELL.validate_json(json.dumps(cell)), f"device card {path}")
+
+
+def calibration(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a card says about the measurement and the fit behind its cell.
+
+    Returns
+    -------
+    kind, parameters (name, unit, value, standard_error, lower, upper of each), covariance,
+    refused, goodness, diagnosis, validity, provenance, zerohm_version.
+
+    Raises
+    ------
+    InputError : as for :func:`load`, or the card's cell was not calibrated.
+    """
+    found = _read(path).get("calibration")
+    if not isinstance(found, dict):
+        raise InputError(f"device card {path} holds no calibration")
+    return found
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read device card {path}: {error}") from None
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
         raise InputError(f"{path} is not a device card: its format is not {_FORMAT!r}")
-    if card.get("version") != _VERSION:
-        raise InputError(f"{path} has version {card.get('version')!r}, this reads {_VERSION}")
-    return checked(lambda: _CELL.validate_json(json.dumps(card.get("cell"))), f"device card {path}")
+    if card.get("version") not in _READABLE:
+        raise InputError(
+            f"{path} has version {card.get('version')!r}, this reads {_READABLE[0]} to "
+            f"{_READABLE[-1]}"
+        )
+    return card
 
 
 def find(name: str) -> Cell:

@@ -12,7 +12,16 @@ from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
 
+from .cycling import Cycling
+from .drift import DriftLaw
+from .electronic import ElectronicNoise
+from .faults import Endurance, Faults
+from .flicker import FlickerNoise
+from .iv import IVLaw
 from .noise import ConstantNoise, NoiseLaw, sample
+from .pulses import PulseModel
+from .relaxation import Relaxation
+from .telegraph import TelegraphLaw
 
 _ROUNDING = 1e-5  # of the window: what a float32 target may lie outside
 
@@ -44,6 +53,15 @@ class Cell:
         evaluated at the cell's conductance; outside the window, where no fit holds, at the
         nearest edge of it.
     read_back_noise : the same for reading one cell alone; ``None`` means ``read_noise``.
+    relaxation, drift : how the conductance moves away from what was programmed.
+    flicker_noise, telegraph_noise : fluctuations with a memory; a read sees their present value,
+        which moves on with time (see :class:`zerohm.devices.Cells`).
+    electronic_noise : thermal and shot noise of every read current.
+    faults, endurance : cells that are stuck from the start, and after how many programming
+        events the others fail.
+    pulses : what single pulses do to the conductance (see :class:`zerohm.devices.PulsedCells`).
+    cycling : how switching varies from cycle to cycle (see :class:`zerohm.devices.CycledCells`).
+    iv : current against voltage, where it is not a straight line.
     levels : number of equally spaced states in the window; ``None`` for a continuous cell.
     conductance_floor, conductance_ceiling : S, where the device itself clips: no conductance
         is negative, and none clips above unless its source says so.
@@ -72,6 +90,16 @@ class Cell:
     write_noise: NoiseLaw = ConstantNoise(sigma=0.0)
     read_noise: NoiseLaw = ConstantNoise(sigma=0.0)
     read_back_noise: NoiseLaw | None = None
+    relaxation: Relaxation | None = None
+    drift: DriftLaw | None = None
+    flicker_noise: FlickerNoise | None = None
+    telegraph_noise: TelegraphLaw | None = None
+    electronic_noise: ElectronicNoise | None = None
+    faults: Faults | None = None
+    endurance: Endurance | None = None
+    pulses: PulseModel | None = None
+    cycling: Cycling | None = None
+    iv: IVLaw | None = None
     levels: Annotated[int, Field(ge=2)] | None = None
     conductance_floor: Annotated[float, Field(ge=0)] = 0.0
     conductance_ceiling: Annotated[float, Field(gt=0)] | None = None
@@ -105,6 +133,17 @@ class Cell:
     def window(self) -> float:
         """Width of the conductance window, S."""
         return self.conductance_max - self.conductance_min
+
+    @property
+    def evolves(self) -> bool:
+        """Whether the conductance changes with time."""
+        parts = (self.relaxation, self.drift, self.flicker_noise, self.telegraph_noise)
+        return any(part is not None for part in parts)
+
+    @property
+    def fabricated(self) -> bool:
+        """Whether cells differ from each other from the start: stuck ones, lifetimes."""
+        return self.faults is not None or self.endurance is not None
 
     def nearest_state(self, targets: Array) -> Array:
         """Targets moved to the cell's discrete states; unchanged for a continuous cell."""

@@ -75,6 +75,10 @@ class DigitalHardware:
         """Zero: digital memory is read exactly."""
         return np.zeros((), dtype=weights.dtype)
 
+    def at(self, place: int) -> Self:
+        """Itself: digital memory is the same everywhere."""
+        return self
+
     def tightened(self, factor: float) -> Self:
         """Itself: there is no write noise to tighten."""
         return self

@@ -107,6 +107,9 @@ class Hardware(Protocol):
     def read_back_std(self, weights: Array) -> Array:
         """Standard deviation that reading back adds to each weight, converter included."""
 
+    def at(self, place: int) -> Self:
+        """The same hardware at another place of its chip, with devices of its own."""
+
     def tightened(self, factor: float) -> Self:
         """The same hardware verified to a band ``factor`` times as wide, 0 < factor <= 1."""
 

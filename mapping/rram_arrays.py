@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError, checked
+from zerohm._random import stream
 
 from ..crossbar import (
     ADC,
@@ -45,6 +46,11 @@ class RRAMHardware:
         stores weights in ±weight_range/√n over the whole conductance window.
     current_range : full scale of the ADC in units of read voltage · window · √rows.
     read_voltage : V, full scale of the inputs.
+    settling_time : s between programming and first use, in which the cells relax.
+    running_clock : matrix–vector products and read-backs take their time, in which the cells move
+        on; otherwise time passes only when ``advance`` says so.
+    chip, place : which chip, and where on it: the seed of what fabrication leaves to chance
+        (stuck cells, lifetimes). Programming again finds the same devices.
     precision : floating-point type of the simulation.
     references : solved states of one layer's tiles, from :meth:`prepared_near`.
 
@@ -62,6 +68,10 @@ class RRAMHardware:
     weight_range: Annotated[float, Field(gt=0)] = 6.0
     current_range: Annotated[float, Field(gt=0)] = 1.0
     read_voltage: Annotated[float, Field(gt=0)] = 0.2
+    settling_time: Annotated[float, Field(ge=0)] = 0.0
+    running_clock: bool = False
+    chip: Annotated[int, Field(ge=0)] = 0
+    place: Annotated[int, Field(ge=0)] = 0
     precision: Literal["float32", "float64"] = "float32"
     references: tuple[Reference, ...] = ()
 
@@ -116,6 +126,10 @@ class RRAMHardware:
             variance = variance + step**2 / 12.0
         std: Array = np.sqrt(variance) * (limit / self.cell.window)
         return std
+
+    def at(self, place: int) -> Self:
+        """The same arrays at another place of the chip."""
+        return replace(self, place=place)
 
     def tightened(self, factor: float) -> Self:
         """The same arrays verified to a band ``factor`` times as wide."""
@@ -190,14 +204,16 @@ class ProgrammedRRAM:
         tiles = hardware.tiles(outputs, inputs)
         references = hardware.references or (None,) * len(tiles)
         self._tiles = [
-            (out, into, self._array(into.stop - into.start, out.stop - out.start, reference))
-            for (out, into), reference in zip(tiles, references, strict=True)
+            (out, into, self._array(tile, into.stop - into.start, out.stop - out.start, reference))
+            for tile, ((out, into), reference) in enumerate(zip(tiles, references, strict=True))
         ]
         targets = hardware.targets(weights)
         for out, into, array in self._tiles:
             array.program(targets[into, 2 * out.start : 2 * out.stop], rng, copies=copies)
+        self.advance(hardware.settling_time, rng=rng)
+        self._clock = self.ledger.time_s
 
-    def _array(self, rows: int, outputs: int, reference: Reference | None) -> Crossbar:
+    def _array(self, tile: int, rows: int, outputs: int, reference: Reference | None) -> Crossbar:
         hardware, cell = self._hardware, self._hardware.cell
         adc = hardware.adc
         if adc is not None and adc.full_scale is None:
@@ -212,6 +228,7 @@ class ProgrammedRRAM:
             differential=True,
             read_voltage=hardware.read_voltage,
             dtype=self._dtype,
+            seed=self._fabrication(tile),
             reference=reference,
         )
 
@@ -233,11 +250,14 @@ class ProgrammedRRAM:
             total[..., out] += current
         assert total is not None  # a layer has at least one tile
         total *= self._limit / (hardware.read_voltage * hardware.cell.window)
+        self._take_time(rng)
         return total
 
     def read_back(self, *, rng: Generator) -> Array:
         """Stored weights as the converter reports them, pair by pair, with read-back noise."""
-        return self._gather([array.read_cells(rng) for _, _, array in self._tiles])
+        weights = self._gather([array.read_cells(rng) for _, _, array in self._tiles])
+        self._take_time(rng)
+        return weights
 
     def rewrite(self, weights: Array, where: NDArray[np.bool_], *, rng: Generator) -> None:
         """Program the selected weights anew; the rest keep their state.
@@ -258,7 +278,21 @@ class ProgrammedRRAM:
     def advance(self, seconds: float, *, rng: Generator) -> None:
         """Let time pass in every array."""
         for _, _, array in self._tiles:
-            array.advance(seconds)
+            array.advance(seconds, rng)
+
+    def _take_time(self, rng: Generator) -> None:
+        """With a running clock, the cells move on by the time that the last operation took."""
+        if self._hardware.running_clock:
+            now = self.ledger.time_s
+            self.advance(now - self._clock, rng=rng)
+            self._clock = now
+
+    def _fabrication(self, tile: int) -> Generator | None:
+        """Source of what fabrication left to chance in one tile."""
+        hardware = self._hardware
+        if not hardware.cell.fabricated:
+            return None
+        return stream(hardware.chip, "fabrication", hardware.place, tile)
 
     @property
     def truth(self) -> Array:

@@ -1,16 +1,12 @@
-"""The look of every figure and its pieces: lines with bands, references, a broken axis."""
+"""The pieces of every figure: lines with bands, references, a broken axis."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from io import BytesIO
 from typing import Any
 
-import matplotlib.style
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
@@ -25,26 +21,6 @@ FEW_SEEDS = 10
 """Up to this many seeds are also drawn one by one."""
 LOWER, UPPER = 0.12, 0.17
 """Where a broken axis is broken, as fractions of its height."""
-
-
-def paper() -> AbstractContextManager[None]:
-    """matplotlib settings of ``paper.mplstyle`` for the length of a block."""
-    return matplotlib.style.context("zerohm.sweeps.paper")
-
-
-class PaperFigure(Figure):
-    """A figure that is also saved in the style that it was drawn in (fonts, resolution)."""
-
-    def savefig(self, *args: Any, **kwargs: Any) -> None:
-        """As ``Figure.savefig``."""
-        with paper():
-            super().savefig(*args, **kwargs)
-
-    def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
-        image = BytesIO()
-        self.savefig(image, format="png")
-        return image.getvalue()
 
 
 @dataclass

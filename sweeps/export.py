@@ -7,10 +7,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from zerohm._errors import InputError
+from zerohm._figures import paper
 from zerohm._files import whole
 from zerohm._version import __version__
 
-from .drawing import paper
 from .results import PathLike, check_writable
 from .statistics import summary
 

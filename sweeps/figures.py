@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zerohm._errors import InputError
+from zerohm._figures import PaperFigure, paper
 
-from .drawing import Array, Legend, PaperFigure, draw_line, draw_references, paper, set_x_scale
+from .drawing import Array, Legend, draw_line, draw_references, set_x_scale
 from .labels import axis_label
 
 ACCURACY = "deployed_accuracy"

@@ -9,7 +9,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
-from scipy import stats
+from scipy import signal, stats
 
 ALARM = 1e-4
 
@@ -55,6 +55,79 @@ def check_same_distribution(one, other):
     for j in range(columns):
         chance = stats.ks_2samp(one[:, j], other[:, j]).pvalue
         assert chance > ALARM / columns, f"column {j} differs in distribution, p = {chance:.1e}"
+
+
+def check_covariances(samples, expected):
+    """Second moments of Gaussian samples (n, k) of mean zero are the matrix (k, k).
+
+    The product of two of them with variances a, b and covariance c has the variance a b + c².
+    """
+    count, columns = samples.shape
+    power = np.diag(expected)
+    error = np.sqrt((np.outer(power, power) + expected**2) / count)
+    worst = float(np.abs((samples.T @ samples / count - expected) / error).max())
+    bound = stats.norm.isf(ALARM / (columns * (columns + 1) / 2) / 2)
+    assert worst < bound, f"covariance is {worst:.1f} standard errors off, bound {bound:.1f}"
+
+
+def check_spectrum(samples, step, covariance):
+    """Periodograms of independent stationary columns, in octaves: frequency and densities.
+
+    samples (n, columns) at equal steps in s have these covariances (n,) at lags of 0, 1, ...
+    steps. The expectation of a windowed periodogram is the transform of covariance × correlation
+    of the window: no leakage or aliasing is left to be tolerated. The scatter between columns
+    gives the error of their mean.
+    """
+    count, columns = samples.shape
+    window = signal.get_window("hann", count)
+    frequency, density = signal.welch(
+        samples, 1 / step, window=window, nperseg=count, detrend=False, axis=0
+    )
+    overlap = signal.correlate(window, window)[count - 1 :] / np.sum(window**2)
+    seen = covariance * overlap
+    expected = 2 * step * (2 * np.fft.rfft(seen).real[: len(frequency)] - seen[0])
+    # The first four values are left out: a window mixes them with their mirror images.
+    octaves = np.split(np.arange(4, count // 2), 2 ** np.arange(3, int(np.log2(count)) - 1) - 4)
+    bound = stats.norm.isf(ALARM / len(octaves) / 2)
+    for octave in octaves:
+        of_columns = np.mean(density[octave] / expected[octave, np.newaxis], axis=0)
+        score = (of_columns.mean() - 1) / (of_columns.std() / math.sqrt(columns))
+        assert abs(score) < bound, f"{frequency[octave[0]]:.0f} Hz: {score:.1f}, bound {bound:.1f}"
+    return frequency, density
+
+
+def sequences(total):
+    """Ways to let the same time pass: lists of steps."""
+    cuts = np.sort(np.random.default_rng(7).random(9)) * total
+    return {
+        "one step": [total],
+        "equal steps": [total / 32] * 32,
+        "uneven steps": np.diff(np.concatenate([[0.0], cuts, [total]])),
+        "long after short": [total * 1e-6, total * 1e-3, total * (1 - 1e-3 - 1e-6)],
+    }
+
+
+class OrnsteinUhlenbeck:
+    """Cells with a sum of independent processes, every one of them drawn in every step."""
+
+    def __init__(self, variances, rates, cells, rng):
+        self.std, self.rates, self.rng = np.sqrt(variances), rates, rng
+        self.components = self._draw(cells)
+
+    def _draw(self, cells):
+        return self.std[:, np.newaxis] * self.rng.standard_normal((len(self.std), cells))
+
+    @property
+    def sums(self):
+        return self.components.sum(axis=0)
+
+    def advance(self, seconds):
+        decay = np.exp(-self.rates * seconds)[:, np.newaxis]
+        new = self._draw(self.components.shape[1])
+        self.components = decay * self.components + np.sqrt(1 - decay**2) * new
+
+    def restart(self, where):
+        self.components[:, where] = self._draw(np.count_nonzero(where))
 
 
 def product(voltages, conductance):

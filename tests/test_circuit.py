@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zerohm import InputError
+from zerohm._memory import require_memory
 from zerohm.crossbar import nonlinear
 from zerohm.crossbar.adjoint import gradient
-from zerohm.crossbar.memory import require_memory
 from zerohm.crossbar.network import BREAK_EVEN_VECTORS, Network
 from zerohm.crossbar.solvers import SOLVERS, SolverError, refine, source_line_currents
 
@@ -646,7 +646,7 @@ def test_transfer_solver_refuses_biased_bit_lines():
 
 
 def test_problems_beyond_the_memory_are_refused_with_the_number(monkeypatch):
-    monkeypatch.setattr("zerohm.crossbar.memory.available_memory", lambda: 5e5)
+    monkeypatch.setattr("zerohm._memory.available_memory", lambda: 5e5)
     with pytest.raises(InputError, match=r"needs about 3.0 GB .* 0.0 GB is available: do less"):
         require_memory(3e9, "this", "do less")
     net = Network(cells(60, 60), wire_resistance=1.0)

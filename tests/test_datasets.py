@@ -20,7 +20,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from zerohm import InputError, cite, datasets
-from zerohm.datasets import Task, idx, sources
+from zerohm.datasets import Task, idx, measurements, sources
 from zerohm.datasets.files import DataFile
 
 IDX_CODES = {"u1": 0x08, "i1": 0x09, ">i2": 0x0B, ">i4": 0x0C, ">f4": 0x0D, ">f8": 0x0E}
@@ -380,7 +380,9 @@ def test_fashion_mnist_images_of_another_shape_are_refused(folders: Path) -> Non
         datasets.load("fashion-mnist")
 
 
-@pytest.mark.parametrize("file", [*sources.MNIST, *sources.FASHION_MNIST, sources.VOWEL])
+@pytest.mark.parametrize(
+    "file", [*sources.MNIST, *sources.FASHION_MNIST, sources.VOWEL, *measurements.FILES.values()]
+)
 def test_every_download_is_held_to_a_hash(file: DataFile) -> None:
     assert len(file.sha256 or "") == 64 or len(file.archive_md5 or "") == 32
 
@@ -436,6 +438,24 @@ def test_a_good_download_is_kept_and_not_repeated(folders: Path, site: Site) -> 
     assert wanted.obtain() == (kept, CONTENT)
     assert site.asked == ["/file.gz"]
     assert cached_files(folders) == [kept]
+
+
+def test_a_file_may_have_another_name_where_it_is_published(folders: Path, site: Site) -> None:
+    site.files["/original.gz"] = ARCHIVE
+    wanted = replace(WANTED, addresses=(site.address,), published_name="original.gz")
+    assert wanted.obtain() == (folders / "cache" / "data" / "folder" / "file.gz", CONTENT)
+    assert site.asked == ["/original.gz"]
+
+
+@pytest.mark.parametrize("name", sorted(measurements.FILES))
+def test_measurements_are_the_published_ones(name: str) -> None:
+    require(measurements.FILES[name].folder)
+    assert datasets.measured(name).name == name
+
+
+def test_an_unknown_measurement_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown measurement 'techC'"):
+        datasets.measured("techC")
 
 
 def test_the_next_address_is_tried(folders: Path, site: Site) -> None:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from zerohm import InputError
-from zerohm.crossbar import memory
+from zerohm import _memory as memory
 from zerohm.crossbar.network import Network
 from zerohm.crossbar.noise_through_wires import (
     CHUNK,

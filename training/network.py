@@ -224,7 +224,7 @@ def mlp(
     Parameters
     ----------
     sizes : widths of input, hidden and output layers, at least two.
-    hardware : what every layer is built on.
+    hardware : what every layer is built on, each at its own place of the chip.
     activation : "relu" or "tanh".
     input_limit : largest |input| of the data.
     hidden_limit : largest hidden activation that the converters represent; default 1 for tanh,
@@ -255,7 +255,7 @@ def mlp(
             f"input_limit={input_limit!r} and hidden_limit={hidden!r} must be positive and finite"
         )
     layers = tuple(
-        Layer(outputs, inputs, hardware, hidden if index else input_limit)
+        Layer(outputs, inputs, hardware.at(index), hidden if index else input_limit)
         for index, (inputs, outputs) in enumerate(pairwise(sizes))
     )
     return Network(layers, activation)

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from zerohm import datasets as datasets
     from zerohm import devices as devices
     from zerohm import mapping as mapping
+    from zerohm import photonics as photonics
     from zerohm import sweeps as sweeps
     from zerohm import training as training
 
-_SUBSYSTEMS = ("crossbar", "datasets", "devices", "mapping", "sweeps", "training")
+_SUBSYSTEMS = ("crossbar", "datasets", "devices", "mapping", "photonics", "sweeps", "training")
 __all__ = ["InputError", "__version__", "cite", *_SUBSYSTEMS]
 
 

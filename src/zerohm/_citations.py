@@ -25,7 +25,8 @@ def cite(*models: object) -> str:
 
     Raises
     ------
-    InputError : a model has no source of its own.
+    InputError : a model has no source of its own, or one that is not in the bibliography (a
+        preset of another distribution).
 
     Examples
     --------
@@ -39,4 +40,11 @@ def cite(*models: object) -> str:
         if not found:
             raise InputError(f"{model!r} has no source: cite takes device presets and methods")
         keys += [key for key in found if key not in keys]
-    return "\n\n".join(bibliography()[key] for key in keys)
+    known = bibliography()
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        raise InputError(
+            f"no bibliography entry for {', '.join(unknown)}: models of other distributions "
+            "bring their own references"
+        )
+    return "\n\n".join(known[key] for key in keys)

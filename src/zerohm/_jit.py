@@ -18,7 +18,7 @@ from zerohm._cache import user_cache
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PACKAGES = ("devices", "crossbar", "mapping", "datasets", "training", "sweeps")
+PACKAGES = ("devices", "crossbar", "photonics", "mapping", "datasets", "training", "sweeps")
 
 
 @cache

@@ -77,6 +77,71 @@ def presets(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] =
 
 
 @app.command
+def calibrate(
+    file: Path,
+    /,
+    *,
+    kind: str,
+    out: Path = Path("card.json"),
+    figure: Path | None = None,
+    columns: str = "",
+    sampling_rate: float | None = None,
+    drop_missing: Annotated[bool, Parameter(negative=())] = False,
+    name: str | None = None,
+) -> None:
+    """Fit a device model to measured data and write it as a device card.
+
+    Parameters
+    ----------
+    file
+        Table (CSV or TSV, .gz too) in SI units. Columns: relaxation cell, time_s, conductance_S;
+        read-noise time_s, conductance_S, optionally cell; programming target_S, conductance_S,
+        optionally cell; pulses pulse, direction (up or down), conductance_S, optionally cell;
+        iv voltage_V, current_A, optionally cell and conductance_S.
+    kind
+        relaxation, read-noise, programming, pulses or iv.
+    out
+        Device card (.json).
+    figure
+        Also draw data, fit and residuals (.pdf, .png or .svg).
+    columns
+        Other names of columns, for example conductance_S=G,time_s=t; the columns of a file without
+        a header are called 1, 2, ...
+    sampling_rate
+        Hz, for read noise without a column time_s.
+    drop_missing
+        Leave out rows with missing values; the card keeps their number.
+    name
+        Of the device; by default that of the file.
+    """
+    from zerohm.devices.calibrate import KINDS, EstimationError
+    from zerohm.sweeps import check_writable, save_figure
+
+    choose("kind of measurement", kind, KINDS)
+    for path in (out, figure):
+        if path is not None:
+            check_writable(path)
+    options: dict[str, Any] = {"columns": _parse_columns(columns), "drop_missing": drop_missing}
+    if kind == "read-noise":
+        options["sampling_rate"] = sampling_rate
+    elif sampling_rate is not None:
+        raise InputError(f"--sampling-rate has no meaning for {kind}: its rows say when they were")
+    try:
+        fit = KINDS[kind](file, name=name or file.name.split(".")[0], **options)
+    except EstimationError as error:
+        raise InputError(f"{kind} cannot be fitted to {file}: {error}") from None
+    if figure is not None:
+        save_figure(fit.plot(), figure)
+    fit.save(out)
+    used = f"{fit.provenance.rows} rows of {file}"
+    if fit.provenance.rows_dropped:
+        used += f", {fit.provenance.rows_dropped} with missing values left out"
+    print(f"{kind} from {used}")
+    print("\n".join([*fit.estimates_in_words(), *fit.remarks()]))
+    print(f"card: {out}" + (f"\nfigure: {figure}" if figure is not None else ""))
+
+
+@app.command
 def solve(
     *,
     conductance: Path,
@@ -267,6 +332,19 @@ def _read_array(path: Path) -> NDArray[np.floating[Any]]:
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         raise InputError(f"{path} must hold one array of real numbers")
     return values.astype(np.float64)
+
+
+def _parse_columns(text: str) -> dict[str, str]:
+    """Standard name -> name in the file, from a=b,c=d."""
+    columns: dict[str, str] = {}
+    for pair in filter(None, text.split(",")):
+        standard, separator, name = pair.partition("=")
+        if not (standard and separator and name):
+            raise InputError(f"--columns {pair!r}: names are given as conductance_S=NAME,...")
+        if standard in columns:
+            raise InputError(f"--columns {pair!r}: {standard} is given twice")
+        columns[standard.strip()] = name.strip()
+    return columns
 
 
 def _parse_settings(pairs: list[str], taken: dict[str, Any]) -> dict[str, Any]:

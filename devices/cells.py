@@ -1,0 +1,211 @@
+"""Cells that live in time: programmed together, each with a state of its own."""
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from zerohm._arrays import Array
+from zerohm._errors import InputError
+
+from .faults import stuck_after
+from .rram import Cell
+from .temperature import REFERENCE_TEMPERATURE
+from .time_part import State, TimePart, check_seconds
+
+
+class Cells:
+    """A population of cells from programming to the present.
+
+    Right after programming a cell has its target plus the write noise: the last verify read has
+    seen the fluctuations of that moment. From then on
+
+        G(t) = G(0) + relaxation(t) + drift(t) + [noise(t) − noise(0)],
+
+    where noise is 1/f and telegraph noise with the amplitude that belongs to the conductance
+    below it. A conductance ends at the device's own floor and ceiling; what would lie beyond is
+    not forgotten and comes back when the fluctuation does. Stuck cells keep their value, and
+    each programming event brings a cell with limited endurance closer to its end.
+
+    Parameters
+    ----------
+    cell : model of every cell.
+    shape : of the population; an axis in front may be copies that share their targets.
+    rng : source of what fabrication leaves to chance (stuck cells, lifetimes); may be ``None``
+        for a cell without faults and endurance.
+
+    Attributes
+    ----------
+    floored : how many cells fluctuate to below the device's floor at present.
+    clipped : how many cells the last programming event left at the device's floor or ceiling, or
+        at the edge of a window that wear has narrowed.
+
+    Raises
+    ------
+    InputError : a cell with faults or limited endurance needs ``rng``.
+
+    Examples
+    --------
+    >>> from zerohm import devices
+    >>> rng = np.random.default_rng(0)
+    >>> cells = Cells(devices.preset("Levy2024-B"), (3,))
+    >>> _ = cells.program(np.full(3, 50e-6), rng)
+    >>> before = cells.conductance
+    >>> cells.advance(3600.0, rng)
+    >>> bool(np.any(cells.conductance != before))
+    True
+    """
+
+    def __init__(self, cell: Cell, shape: tuple[int, ...], rng: Generator | None = None) -> None:
+        self.cell = cell
+        self.shape = shape
+        self.floored = 0
+        self.clipped = 0
+        self._slow = _present(relaxation=cell.relaxation, drift=cell.drift)
+        self._noise = _present(flicker=cell.flicker_noise, telegraph=cell.telegraph_noise)
+        self._states: dict[str, State] = {}
+        self._programmed: Array | None = None
+        self._offset: Array = np.zeros(())
+        if cell.fabricated and rng is None:
+            raise InputError(
+                f"cell {cell.name!r} has faults or limited endurance: its fabrication needs rng"
+            )
+        self._stuck: Array | None = None
+        if cell.faults is not None and rng is not None:
+            self._stuck = cell.faults.fabricate(shape, rng)
+        if cell.endurance is not None and rng is not None:
+            self._wear = np.zeros(shape)
+            self._lifetimes = cell.endurance.lifetimes(shape, rng)
+            self._failed = cell.endurance.outcome.fabricate(shape, rng)
+
+    @property
+    def conductance(self) -> Array:
+        """Present conductances, S."""
+        if self._programmed is None:
+            raise InputError("these cells have not been programmed yet: call program(targets)")
+        return self._conductance
+
+    def program(
+        self, targets: Array, rng: Generator, where: NDArray[np.bool_] | None = None
+    ) -> Array:
+        """One programming event of all cells, or of those selected; the rest keep their state.
+
+        Parameters
+        ----------
+        targets : S, the shape of the population or of one of its copies.
+        rng : source of the write noise.
+        where : booleans of the shape of ``targets``.
+
+        Returns
+        -------
+        What was written, before stuck cells had their way: the shape of the population, or
+        (copies and) the selected cells in one axis.
+
+        Raises
+        ------
+        InputError : a target is NaN or outside the window, or only some cells are selected
+            before all have been programmed.
+        """
+        if self._programmed is None and where is not None:
+            raise InputError("program all cells before some of them are written again")
+        copies = self.shape[0] if len(self.shape) > targets.ndim else 1
+        chosen = targets if where is None else targets[where]
+        written = self._worn(self.cell.program(chosen, rng, copies=copies), where)
+        if self._programmed is None or where is None:
+            self._programmed, self._states = written, {}
+        else:
+            self._programmed = self._programmed.copy()  # what was handed out stays as it was
+            self._programmed[..., where] = written
+            self._restart(where, written, rng)
+        self._update()
+        return written
+
+    def advance(
+        self, seconds: float, rng: Generator, *, temperature: float = REFERENCE_TEMPERATURE
+    ) -> None:
+        """Let time pass for every cell.
+
+        ``rng`` also gives the state in which fluctuations start, which is not needed before.
+
+        Raises
+        ------
+        InputError : a negative or infinite time, a temperature that is not positive, or cells
+            that have not been programmed.
+        """
+        check_seconds(seconds)
+        if self._programmed is None:
+            raise InputError("these cells have not been programmed yet: call program(targets)")
+        if seconds > 0:
+            if not self._states:  # nothing has moved since all cells were programmed
+                self._states, self._offset = self._start(self._programmed, rng)
+            for name, part in (self._slow | self._noise).items():
+                part.advance(self._states[name], seconds, rng, temperature=temperature)
+            self._update()
+
+    def _worn(self, written: Array, where: NDArray[np.bool_] | None) -> Array:
+        """What cells with wear make of what is written to them."""
+        cell = self.cell
+        low, high = (
+            np.asarray(cell.conductance_floor),
+            np.asarray(cell.conductance_ceiling or np.inf),
+        )
+        if cell.endurance is not None:
+            chosen = ... if where is None else (..., where)
+            self._wear[chosen] += cell.endurance.wear_per_event()
+            if cell.endurance.closing is not None:
+                low, high = cell.endurance.closing.window_after(
+                    self._wear[chosen], cell.conductance_min, cell.conductance_max
+                )
+                written = np.clip(written, low, high).astype(written.dtype, copy=False)
+        self.clipped = int(np.count_nonzero((written <= low) | (written >= high)))
+        return written
+
+    def _start(self, conductance: Array, rng: Generator) -> tuple[dict[str, State], Array]:
+        """States of cells that were programmed just now, and the noise that verify has seen."""
+        parts = self._slow | self._noise
+        states = {name: part.start(conductance, rng) for name, part in parts.items()}
+        return states, self._fluctuation(states, conductance)
+
+    def _restart(self, where: NDArray[np.bool_], written: Array, rng: Generator) -> None:
+        """Put the state of cells that were just written in the place of their old one."""
+        if self._states:
+            fresh, self._offset[..., where] = self._start(written, rng)
+            for name, part in (self._slow | self._noise).items():
+                part.merge(self._states[name], fresh[name], where, rng)
+
+    def _fluctuation(self, states: dict[str, State], conductance: Array) -> Array:
+        """Deviation by all noise that has a memory, S."""
+        total = np.zeros_like(conductance)
+        for name, part in self._noise.items():
+            total += part.deviation(states[name], conductance)
+        return total
+
+    def _update(self) -> None:
+        """The present conductances from the states of all parts."""
+        programmed, cell = self._programmed, self.cell
+        assert programmed is not None  # both callers have seen to it
+        self.floored = 0
+        if not (self._states or cell.fabricated):
+            self._conductance = programmed
+            return
+        conductance = programmed.copy()
+        if self._states:
+            for name, part in self._slow.items():
+                conductance += part.deviation(self._states[name], programmed)
+            carrier = np.clip(conductance, cell.conductance_floor, cell.conductance_ceiling)
+            conductance += self._fluctuation(self._states, carrier) - self._offset
+        self.floored = int(np.count_nonzero(conductance < cell.conductance_floor))
+        np.clip(conductance, cell.conductance_floor, cell.conductance_ceiling, out=conductance)
+        for stuck in self._stuck_states():
+            np.copyto(conductance, stuck, where=~np.isnan(stuck), casting="same_kind")
+        self._conductance = conductance
+
+    def _stuck_states(self) -> list[Array]:
+        """Conductances in S of cells that cannot be programmed, NaN elsewhere; the last counts."""
+        worn_out = []
+        if self.cell.endurance is not None:
+            worn_out = [stuck_after(self._wear, self._lifetimes, self._failed)]
+        return worn_out if self._stuck is None else [*worn_out, self._stuck]
+
+
+def _present(**parts: TimePart | None) -> dict[str, TimePart]:
+    return {name: part for name, part in parts.items() if part is not None}
