@@ -1,6 +1,8 @@
 """Fit the presets Levy2024 from the measured data, and say how well they describe them.
 
-    ZEROHM_DATA=<folder> python benchmarks/fit_levy2024.py [relaxation|validation|programming|bake]
+    ZEROHM_DATA=<folder> python benchmarks/fit_levy2024.py [task ...]
+
+Tasks are programming, relaxation, validation, bake and noise (minutes); by default all.
 
 The data are those of github.com/akashlevy/RRAM-Relaxation-Master-Model (MIT licence, commit
 ca0cfff6), in ``$ZEROHM_DATA/devices/rram-relaxation-2tech``. Every number of
@@ -10,6 +12,7 @@ Technology B was read up to 10⁴ s after programming. The last read is left out
 10⁴ s most cells were programmed again (:func:`reprogrammed` gives the evidence).
 """
 
+import gzip
 import os
 import sys
 from itertools import pairwise
@@ -23,6 +26,7 @@ from zerohm import devices
 from zerohm._arrays import Array
 from zerohm._random import stream
 from zerohm.devices import calibrate
+from zerohm.devices.calibrate.read_noise import read_noise
 from zerohm.devices.calibrate.relaxation import relaxation
 from zerohm.devices.calibrate.relaxation_likelihood import Clock
 from zerohm.devices.cells import Cells
@@ -33,9 +37,10 @@ TWO_READS = 0.15e-12  # S², white noise of two reads
 LEVEL = 4e-6  # S, width of one of the 32 levels of technology B
 WINDOW = (1e-6, 128e-6)  # S
 DELAYS = (0.01, 0.1, 1.0, 100.0, 1000.0)  # s
+RATE_A = 400.0  # Hz
 REPLICAS = 20
 BOOTSTRAP = 200
-CLOCK: Clock = "inverse Gaussian"
+CLOCK: Clock = "gamma"
 FLICKER_CORNER = 30.0  # Hz, above which a read averages over the noise
 QUIET = (1, 8, 16, 96, 112, 128)  # µS, edges of states in which the bulk hardly relaxes
 
@@ -169,7 +174,7 @@ def onset(moved: pd.DataFrame) -> float:
     return float(f"{grid[int(np.argmin(costs))]:.2g}")
 
 
-def read_noise(fit: calibrate.Calibration, conductance: Array) -> Array:
+def white_noise(fit: calibrate.Calibration, conductance: Array) -> Array:
     """Fitted standard deviation of one read, S."""
     names = [name for name in fit.estimates.names if name.startswith("read_noise")]
     knots = [float(name.split("(")[1].split()[0]) * 1e-6 for name in names]
@@ -181,7 +186,7 @@ def simulated(fit: calibrate.Calibration, first: Array, seed: int) -> Array:
     rng = stream(seed, "validation")
     cells = Cells(fit.cell, first.shape, rng)
     cells.program(first, rng)
-    sigma = read_noise(fit, first)
+    sigma = white_noise(fit, first)
     start = cells.conductance + sigma * rng.standard_normal(first.shape)
     age, found = 0.0, []
     for delay in DELAYS:
@@ -227,6 +232,28 @@ STATISTICS = {
     "1 %": lambda x: np.quantile(x, 0.01),
     "99 %": lambda x: np.quantile(x, 0.99),
 }
+
+
+def reversible(moved: pd.DataFrame) -> None:
+    """Share of the variance at 1 s that does not stay, 2 [1 − cov(D(1 s), D(10³ s)) / var D(1 s)].
+
+    Zero for independent increments, one for stationary noise that both deviations share at t = 0.
+    """
+    rng = stream(SEED, "reversible")
+    for low, high in pairwise(np.array([1, 8, 16, 32, 48, 64, 80, 96, 112, 128]) * 1e-6):
+        rows = moved[(moved["first"] >= low) & (moved["first"] < high)][[1.0, 1000.0]]
+        pairs = rows.dropna().to_numpy()
+        draws = rng.integers(0, len(pairs), (BOOTSTRAP, len(pairs)))
+        error = np.std([_share(pairs[draw]) for draw in draws])
+        print(
+            f"{low * 1e6:4.0f} to {high * 1e6:4.0f} µS: reversible share of the variance "
+            f"{_share(pairs):.2f} ± {error:.2f}"
+        )
+
+
+def _share(pairs: Array) -> float:
+    covariance = np.cov(pairs.T)
+    return float(2.0 * (1.0 - covariance[0, 1] / covariance[0, 0]))
 
 
 def reprogrammed(reads: pd.DataFrame) -> None:
@@ -288,6 +315,46 @@ def bake(technology: str, edges: tuple[float, ...]) -> None:
         print(f"{celsius} °C after {rows['time_s'].max():.0f} s: " + " | ".join(cells))
 
 
+def traces_a() -> list[Array]:
+    """Conductances (S) of one cell in each of five states of technology A, at 400 Hz."""
+    with gzip.open(folder() / "techA_tsdata.min.tsv.gz", "rt") as file:
+        return [np.array(line.split("\t")[2:], dtype=np.float64) for line in file]
+
+
+def noise_a() -> None:
+    """White, 1/f and telegraph noise of the five cells, and what the preset makes of the traps.
+
+    The dwell times are the same in all states: the jump a of a state is the one with which the
+    variance of the n traps found there, Σ aᵢ² pᵢ (1 − pᵢ), is the model's mean,
+    n a² exp(2 s²) p (1 − p), for the spread s and the occupancy p.
+    """
+    states, times, scatter = [], [], []
+    for trace in traces_a():
+        fit = read_noise(trace, sampling_rate=RATE_A)
+        found = dict(zip(fit.estimates.names, fit.estimates.values, strict=True))
+        print(f"{trace.mean() * 1e6:5.1f} µS:", {n: float(f"{v:.3g}") for n, v in found.items()})
+        columns = [
+            np.array([found[n] for n in found if n.startswith("trap") and n.endswith(kind)])
+            for kind in ("amplitude", "capture_time", "emission_time")
+        ]
+        states.append(columns)
+        times += list(zip(columns[1], columns[2], strict=True))
+        if columns[0].size > 1:
+            scatter.append(np.log(columns[0]).std(ddof=1))
+    spread = float(np.sqrt(np.mean(np.square(scatter))))
+    capture, emission = np.exp(np.mean(np.log(times), axis=0))
+    occupancy = emission / (capture + emission)
+    print(
+        f"capture {capture:.2f} s, emission {emission:.2f} s, spread of both "
+        f"{np.log(times).mean(axis=1).std(ddof=1):.1f}, spread of the jumps {spread:.2f}"
+    )
+    for jump, empty, full in states:
+        share = full / (empty + full)
+        variance = np.sum(jump**2 * share * (1.0 - share))
+        model = len(jump) * np.exp(2.0 * spread**2) * occupancy * (1.0 - occupancy)
+        print(f"{len(jump)} traps, jump", f"{np.sqrt(variance / model):.3g}" if len(jump) else "")
+
+
 def show(fit: calibrate.Calibration) -> None:
     """Parameters as they stand in the preset."""
     print(fit.parameters.to_dataframe().drop(columns="unit").to_string(float_format="%.4g"))
@@ -297,7 +364,7 @@ def show(fit: calibrate.Calibration) -> None:
         print(name, tuple(float(f"{x:.3g}") for x in getattr(law, name).values))
     knots = np.array(law.variance_per_decade.conductance)
     print("conductance", tuple(float(f"{x:.4g}") for x in knots), "onset_s", f"{law.onset_s:.3g}")
-    noise = read_noise(fit, knots)
+    noise = white_noise(fit, knots)
     print(
         "read noise, µS", (noise * 1e6).round(3), "rms", f"{np.sqrt(np.mean(noise**2)) * 1e6:.3f}"
     )
@@ -310,15 +377,18 @@ def main(tasks: list[str]) -> None:
     if "bake" in tasks:
         bake("A", (1, 15, 30, 60, 90, 120, 150, 180, 210, 240))
         bake("B", (1, 8, 16, 32, 48, 64, 80, 96, 112, 128))
+    if "noise" in tasks:
+        noise_a()
     if "relaxation" in tasks or "validation" in tasks:
         amplitude = flicker_amplitude(deviations(before_disturbance(reads)))
         print(f"A = {amplitude:.3g} S²")
     if "relaxation" in tasks:
         reprogrammed(reads)
+        reversible(deviations(before_disturbance(reads)))
         show(fit_b(reads, amplitude))
     if "validation" in tasks:
         print(validate(reads, amplitude).round(2).to_string(index=False))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["programming", "relaxation", "validation", "bake"])
+    main(sys.argv[1:] or ["programming", "relaxation", "validation", "bake", "noise"])

@@ -17,9 +17,9 @@ from .waveguide import amplitude_factor
 class DirectionalCoupler:
     """Two waveguides that run close to each other::
 
-        0 ──╲    ╱── 0        [E₀']       [cos x   i sin x] [E₀]
-             ════             [   ] = 10^(−IL/20) [               ] [  ]
-        1 ──╱    ╲── 1        [E₁']       [i sin x   cos x] [E₁]
+        0 ──╲    ╱── 0     E' = 10^(−IL/20) B E,     B = [ cos x    i sin x ]
+             ════                                       [ i sin x    cos x ]
+        1 ──╱    ╲── 1
 
     with the coupling angle x = π/4 + ``angle_error``: half of the power crosses if the error is
     0, sin² x of it in general. The quadrature between the outputs follows from symmetry and
@@ -53,4 +53,5 @@ class DirectionalCoupler:
         """(2, 2), [output, input]."""
         x = math.pi / 4 + self.angle_error
         bar, cross = math.cos(x), 1j * math.sin(x)
-        return amplitude_factor(self.excess_loss_dB) * np.array([[bar, cross], [cross, bar]])
+        lossless = np.array([[bar, cross], [cross, bar]], dtype=np.complex128)
+        return np.asarray(amplitude_factor(self.excess_loss_dB) * lossless)

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import DTypeLike
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 from scipy.constants import c, h
@@ -31,8 +30,8 @@ class Laser:
     Parameters
     ----------
     power : P, W.
-    rin_dB_per_Hz : 10 log₁₀ of the relative variance of the power per Hz. Default: this
-        project's assumption for a distributed-feedback laser.
+    rin_dB_per_Hz : 10 log₁₀ of the relative variance of the power per Hz. Default:
+        this project's assumption for a distributed-feedback laser.
     efficiency : η, light over electrical power. Default: this project's assumption.
     wavelength : m.
 
@@ -98,7 +97,7 @@ class Laser:
         rng: Generator,
         *,
         bandwidth: float,
-        dtype: DTypeLike = np.float64,
+        dtype: type[np.float32] | type[np.float64] = np.float64,
     ) -> Array:
         """Independent samples of the power, W, one per entry of ``shape``.
 
@@ -106,10 +105,8 @@ class Laser:
         ------
         InputError : as for :meth:`relative_std`.
         """
-        drawn: Array = rng.standard_normal(shape, dtype=np.dtype(dtype).type)
-        drawn *= self.power * self.relative_std(bandwidth)
-        drawn += self.power
-        return drawn
+        relative = rng.standard_normal(shape, dtype=dtype)
+        return np.asarray(self.power * (1.0 + self.relative_std(bandwidth) * relative))
 
 
 def photon_energy(wavelength: float) -> float:
@@ -120,4 +117,4 @@ def photon_energy(wavelength: float) -> float:
     >>> f"{photon_energy(1550e-9):.4g}"
     '1.282e-19'
     """
-    return h * c / wavelength
+    return float(h * c / wavelength)

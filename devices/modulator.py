@@ -88,7 +88,9 @@ class Modulator:
     def transmission(self, voltage: ArrayLike) -> Complex:
         """Factor of the amplitude at voltages, any shape; |·| ≤ 1 at every voltage."""
         u = math.pi / (2.0 * self.half_wave_voltage) * as_floats(voltage)
-        leakage = 0.0 if self.extinction_ratio_dB is None else 10.0 ** (-self.extinction_ratio_dB / 20)
+        leakage = (
+            0.0 if self.extinction_ratio_dB is None else 10.0 ** (-self.extinction_ratio_dB / 20)
+        )
         found = np.sin(u) - 1j * leakage * np.cos(u)
         return np.asarray(amplitude_factor(self.insertion_loss_dB) * found)
 

@@ -80,12 +80,13 @@ class Photodetector:
     @property
     def quantum_efficiency(self) -> float:
         """Electrons per photon, R h c / (λ q)."""
-        return self.responsivity * photon_energy(self.wavelength) / elementary_charge
+        return self.responsivity * photon_energy(self.wavelength) / float(elementary_charge)
 
     @property
     def thermal_variance(self) -> float:
         """Of the load, A²."""
-        return 4.0 * Boltzmann * self.temperature * self.bandwidth / self.load_resistance
+        kt = float(Boltzmann) * self.temperature
+        return 4.0 * kt * self.bandwidth / self.load_resistance
 
     def shot_variance(self, current: ArrayLike) -> Array:
         """2 q I B of mean currents in A, A²."""

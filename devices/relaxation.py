@@ -1,7 +1,7 @@
 """Relaxation: how the conductance of a cell moves away from where programming left it."""
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.random import Generator
@@ -18,6 +18,7 @@ from .temperature import REFERENCE_TEMPERATURE, acceleration
 from .time_part import CellwiseState, State, check_seconds
 
 _LN10 = math.log(10.0)
+_LEAST_TAIL = 1e-9  # decades: Gaussian, for the gamma clock
 _BLOCK = 1 << 13  # cells whose random numbers are drawn at once: they stay in the cache
 
 # The trapezoidal rule of the density: points in each of its two variables, and how many standard
@@ -36,15 +37,18 @@ class Relaxation(CellwiseState):
 
         ΔG = m Δu + √(V C) [ρ (S − Δu) / √ℓ + √((1 − ρ²) S) N],     N ~ Normal(0, 1)
 
-    - S, the decades that the cell itself feels, is inverse Gaussian with mean Δu and variance
-      ℓ Δu, anew in every step; such times add up, so that no step is too long or too short.
+    - S, the decades that the cell itself feels, has mean Δu and variance ℓ Δu, anew in every step;
+      ``clock`` is its law, inverse Gaussian or gamma. Such times add up, so that no step is too
+      long or too short. A gamma clock stands still more often and jumps farther: most cells have
+      hardly moved after u ≪ ℓ, and the tails are lighter.
     - V, the volatility, is log-normal with mean 1; ln V has the standard deviation
       ``volatility_spread``. A cell keeps its own until it is programmed again.
 
     Whatever the other parameters are, the deviation after u decades has mean m u and variance
-    C u. Given V it is a normal-inverse Gaussian variable (Barndorff-Nielsen 1997), and Gaussian
-    for ℓ = 0. ℓ is how many decades the heavy tails last: :meth:`excess_kurtosis` falls as ℓ/u
-    down to what the spread of V leaves. ρ leans the jumps towards higher (ρ > 0) or lower
+    C u. Given V it is a normal-inverse Gaussian variable (Barndorff-Nielsen 1997), with the gamma
+    clock a variance-gamma variable (Madan and Seneta 1990), and Gaussian for ℓ = 0. ℓ is how
+    many decades the heavy tails last: :meth:`excess_kurtosis` falls as ℓ/u down to what the
+    spread of V leaves. ρ leans the jumps towards higher (ρ > 0) or lower
     conductance; it shows in the :meth:`skewness` and only where ℓ > 0.
 
     Multi-level arrays show such means, variances, skews and kurtoses from 10 ms to 10³ s after
@@ -59,12 +63,13 @@ class Relaxation(CellwiseState):
     asymmetry : ρ, between −1 and 1.
     tail_decades : ℓ, decades.
     volatility_spread : standard deviation of ln V.
+    clock : law of S.
     onset_s : age at which relaxation sets in; below it, the variance grows as t. One number for
         all states: it makes the clock, which the cells share.
     activation_energy_eV : a cell ages by ``acceleration`` seconds per second (Arrhenius); zero
         for parameters that hold at every temperature.
 
-    All but the last two depend on the programmed conductance if they are a ``StateTable``.
+    All but the last three depend on the programmed conductance if they are a ``StateTable``.
 
     Raises
     ------
@@ -87,6 +92,7 @@ class Relaxation(CellwiseState):
     asymmetry: StateDependence = 0.0
     tail_decades: StateDependence = 0.0
     volatility_spread: StateDependence = 0.0
+    clock: Literal["inverse Gaussian", "gamma"] = "inverse Gaussian"
     onset_s: Annotated[float, Field(gt=0)]
     activation_energy_eV: Annotated[float, Field(ge=0)] = 0.0
 
@@ -140,6 +146,9 @@ class Relaxation(CellwiseState):
         if elapsed == 0:
             return
         flat = {name: values.reshape(-1) for name, values in state.items()}
+        if self.clock == "gamma":
+            self._advance_gamma(flat, elapsed, rng)
+            return
         normal, uniform = np.empty((2, _BLOCK)), np.empty(_BLOCK)
         for first in range(0, flat["age"].size, _BLOCK):
             block = slice(first, first + _BLOCK)
@@ -157,6 +166,19 @@ class Relaxation(CellwiseState):
                 elapsed,
                 self.onset_s,
             )
+
+    def _advance_gamma(self, flat: State, elapsed: float, rng: Generator) -> None:
+        """The same step with S = Δu + √ℓ √Δu γ, γ a standardised gamma variable."""
+        for first in range(0, flat["age"].size, _BLOCK):
+            block = slice(first, first + _BLOCK)
+            mean, amplitude, lean = (flat[key][block] for key in ("mean", "amplitude", "asymmetry"))
+            tail = np.maximum(flat["root_tail"][block].astype(np.float64) ** 2, _LEAST_TAIL)
+            decades = np.log1p(elapsed / (self.onset_s + flat["age"][block])) / _LN10
+            clock = tail * rng.standard_gamma(decades / tail)
+            jump = lean * (clock - decades) / np.sqrt(tail)
+            jump += np.sqrt((1.0 - lean**2) * clock) * rng.standard_normal(decades.size)
+            flat["deviation"][block] += mean * decades + amplitude * jump
+            flat["age"][block] += elapsed
 
     def deviation(self, state: State, conductance: Array) -> Array:
         """How far the cells have moved from the conductance they were programmed to, S."""
@@ -182,17 +204,27 @@ class Relaxation(CellwiseState):
         return self._at("variance_per_decade", conductance) * self.decades(seconds)
 
     def skewness(self, seconds: Array | float, conductance: Array | float) -> Array:
-        """3 ρ √(ℓ/u) exp(3 s²/8) with s the spread of the volatility; seconds > 0."""
+        """3 ρ √(ℓ/u) exp(3 s²/8) with s the spread of the volatility; seconds > 0.
+
+        With the gamma clock ρ (3 − ρ²) in place of 3 ρ.
+        """
         tail = self._at("tail_decades", conductance)
         spread = self._at("volatility_spread", conductance)
-        lean = 3 * self._at("asymmetry", conductance) * np.exp(3 / 8 * spread**2)
-        return np.asarray(lean * np.sqrt(tail / self.decades(seconds)))
+        lean = self._at("asymmetry", conductance)
+        factor = lean * (3 - lean**2) if self.clock == "gamma" else 3 * lean
+        return np.asarray(
+            factor * np.exp(3 / 8 * spread**2) * np.sqrt(tail / self.decades(seconds))
+        )
 
     def excess_kurtosis(self, seconds: Array | float, conductance: Array | float) -> Array:
-        """3 exp(s²) (1 + (1 + 4 ρ²) ℓ/u) − 3 with s the spread of the volatility; seconds > 0."""
+        """3 exp(s²) (1 + (1 + 4 ρ²) ℓ/u) − 3 with s the spread of the volatility; seconds > 0.
+
+        With the gamma clock 1 + 2 ρ² − ρ⁴ in place of 1 + 4 ρ².
+        """
         tail = self._at("tail_decades", conductance)
         spread = self._at("volatility_spread", conductance)
-        jumps = (1 + 4 * self._at("asymmetry", conductance) ** 2) * tail
+        square = self._at("asymmetry", conductance) ** 2
+        jumps = (1 + (2 - square) * square if self.clock == "gamma" else 1 + 4 * square) * tail
         return np.asarray(3 * np.exp(spread**2) * (1 + jumps / self.decades(seconds)) - 3)
 
     def log_density(
@@ -219,9 +251,13 @@ class Relaxation(CellwiseState):
 
         Raises
         ------
-        InputError : a negative age or variance, or a law without any width: no noise together
-            with no time or no relaxation.
+        InputError : a negative age or variance, a law without any width: no noise together
+            with no time or no relaxation; or the gamma clock, whose density has a pole at 0.
         """
+        if self.clock == "gamma":
+            raise InputError(
+                "log_density is for the inverse Gaussian clock; calibrate.relaxation fits both"
+            )
         variance = self._at("variance_per_decade", conductance)
         decades = self.decades(seconds)
         if not np.all(np.greater_equal(noise_variance, 0)):

@@ -1,15 +1,14 @@
 """Phase shifters side by side: every heater also warms the waveguides of its neighbours."""
 
 import math
-from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
-from scipy.sparse import csr_array, eye_array
-from scipy.sparse.linalg import splu
+from scipy.sparse import csr_array, eye_array, sparray
+from scipy.sparse.linalg import gmres
 from scipy.spatial import KDTree
 
 from zerohm._arrays import Array
@@ -17,6 +16,9 @@ from zerohm._config import STRICT
 from zerohm._errors import InputError
 
 from .phase_shifter import PhaseShifter, as_floats, wrapped
+
+ROUNDING = 1e-9
+"""Share of the full scale by which a power may miss the driver's range and is set to its end."""
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -148,7 +150,7 @@ class PhaseShifterArray:
         self,
         *,
         design: PhaseShifter,
-        crosstalk: ArrayLike | csr_array,
+        crosstalk: ArrayLike | sparray,
         half_wave_power: ArrayLike | None = None,
         offset: ArrayLike | None = None,
     ) -> None:
@@ -178,7 +180,9 @@ class PhaseShifterArray:
 
     def isolated_powers(self, phases: ArrayLike) -> Array:
         """Heater powers (…, M) in W that would give phases (…, M) in rad without crosstalk."""
-        return np.asarray(self.half_wave_power / math.pi * wrapped(self._lanes(phases) - self.offset))
+        return np.asarray(
+            self.half_wave_power / math.pi * wrapped(self._lanes(phases) - self.offset)
+        )
 
     def powers(self, phases: ArrayLike) -> Array:
         """Heater powers (…, M) in W that give phases (…, M) in rad modulo 2π, crosstalk included.
@@ -187,32 +191,37 @@ class PhaseShifterArray:
 
         Raises
         ------
-        InputError : another shape, phases that are not finite, or a heater that would need more
-            than the driver's full scale.
+        InputError : another shape, phases that are not finite, a heater that would need more
+            than the driver's full scale, or crosstalk that can't be inverted.
         """
         asked = self._lanes(phases)
         if not np.isfinite(asked).all():
             raise InputError("a phase must be a finite number in rad")
-        warmth = self.isolated_powers(asked).reshape(-1, asked.shape[-1])
+        warmth = self.isolated_powers(asked).reshape(-1, len(self))
         largest = self.design.full_scale
-        rounding = 1e-12 * largest
-        while True:
-            found = self._factors.solve(warmth.T).T
-            if found.max(initial=0.0) > largest * (1 + 1e-9):
-                chip, heater = np.unravel_index(np.argmax(found), found.shape)
-                raise InputError(
-                    f"heater {heater} would need {found[chip, heater]:.4g} W to reach its phase "
-                    f"beside its neighbours, and the driver's full scale is {largest:.4g} W: "
-                    "raise max_power (with codes uniform in power or voltage) or reduce crosstalk"
-                )
-            cold = found < -rounding
-            if not cold.any():
-                return np.clip(found, 0.0, largest).reshape(asked.shape)
+        most = largest * float(abs(self.crosstalk).sum(axis=1).max())  # what all heaters can give
+        found = self._solve(warmth)
+        while (cold := found < -ROUNDING * largest).any() and warmth.max() <= most:
             warmth = warmth + 2.0 * self.half_wave_power * cold
+            found = self._solve(warmth)
+        wrong = cold | (found > largest * (1 + ROUNDING))
+        if wrong.any():
+            chip, heater = np.argwhere(wrong)[0]
+            raise InputError(
+                f"heater {heater} would need {found[chip, heater]:.4g} W to reach its phase beside "
+                f"its neighbours, and the driver goes from 0 to {largest:.4g} W: raise max_power "
+                "(with codes uniform in power or voltage) or reduce crosstalk"
+            )
+        return np.clip(found, 0.0, largest).reshape(asked.shape)
 
-    @cached_property
-    def _factors(self) -> Any:
-        return splu(self.crosstalk.tocsc())
+    def _solve(self, warmth: Array) -> Array:
+        """p of C p = warmth, (chips, M), by GMRES: C is close to the identity."""
+        found = np.empty_like(warmth)
+        for chip, wanted in enumerate(warmth):
+            found[chip], failed = gmres(self.crosstalk, wanted, x0=wanted, rtol=1e-12, maxiter=100)
+            if failed:
+                raise InputError("crosstalk is too strong: its matrix can't be inverted")
+        return found
 
     def _each(self, name: str, given: ArrayLike | None) -> Array:
         """One number per shifter."""
@@ -233,7 +242,7 @@ class PhaseShifterArray:
         return found
 
 
-def _checked_matrix(crosstalk: ArrayLike | csr_array) -> csr_array:
+def _checked_matrix(crosstalk: ArrayLike | sparray) -> csr_array:
     matrix = csr_array(crosstalk, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise InputError(f"crosstalk of shape {matrix.shape} must be a square matrix")

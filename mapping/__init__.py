@@ -2,6 +2,8 @@
 
 from .digital_matrix import DigitalHardware as DigitalHardware
 from .digital_matrix import digital as digital
+from .photonic_mesh import PhotonicHardware as PhotonicHardware
+from .photonic_mesh import photonic as photonic
 from .protocol import Hardware as Hardware
 from .protocol import Programmed as Programmed
 from .protocol import WriteNoise as WriteNoise

@@ -1,5 +1,7 @@
 """Mach–Zehnder meshes: layouts, propagation, decomposition, imperfections."""
 
+from .adjoint import Gradient as Gradient
+from .adjoint import gradient as gradient
 from .decomposition import Phases as Phases
 from .decomposition import decompose as decompose
 from .imperfections import Chip as Chip
@@ -12,3 +14,4 @@ from .layout import diamond as diamond
 from .layout import named_layout as named_layout
 from .layout import reck as reck
 from .mesh import Mesh as Mesh
+from .singular_value import SingularValueMesh as SingularValueMesh

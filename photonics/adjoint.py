@@ -34,7 +34,7 @@ class Gradient(NamedTuple):
     gamma: Array
     """(ports,) or (K, ports)."""
     fields: Complex
-    """∂L/∂E* by the input fields, in the shape of the output fields, 1/√W."""
+    """∂L/∂E* of the input fields, for each vector, in the shape of the output fields; 1/√W."""
 
 
 def gradient(mesh: Mesh, fields: ArrayLike, output_gradient: ArrayLike) -> Gradient:
@@ -63,37 +63,40 @@ def gradient(mesh: Mesh, fields: ArrayLike, output_gradient: ArrayLike) -> Gradi
     (array([0.5]), array([0.]))
     """
     given = mesh.checked_fields(fields).astype(np.complex128)
-    expected = mesh.propagate(given).shape
+    out = mesh.propagate(given)
     weights = np.require(output_gradient, np.complex128, ("C", "W"))
-    if weights.shape != expected:
-        raise InputError(f"output_gradient has shape {weights.shape}, the output {expected}")
+    if weights.shape != out.shape:
+        raise InputError(f"output_gradient has shape {weights.shape}, the output {out.shape}")
     if not np.isfinite(weights).all():
         raise InputError("output_gradient must be finite")
-    layout, matrices, output = mesh.layout, mesh.matrices(), mesh.output_factors()
-    lead, lines, batch = len(matrices), layout.lines, given.shape[-2] if given.ndim > 1 else 1
+    layout, matrices = mesh.layout, mesh.matrices()
+    batches = given.reshape((1,) * (3 - given.ndim) + given.shape)
     require_memory(
-        16.0 * _VECTORS * layout.columns * lines, f"a gradient of {layout}", "take fewer ports"
+        16.0 * _VECTORS * layout.columns * layout.lines,
+        f"a gradient of {layout}",
+        "take fewer ports",
     )
     by_matrix = np.zeros_like(matrices)
-    by_output = np.zeros((lead, layout.ports), np.complex128)
-    back = np.empty((lead, batch, layout.ports), np.complex128)
+    back = np.empty((len(matrices), *batches.shape[1:]), np.complex128)
     backward(
         matrices,
         np.conj(np.swapaxes(matrices, -1, -2)).copy(),
         layout.column_starts,
         layout.upper,
         layout.lower,
-        output,
-        given.reshape(-1, batch, layout.ports),
+        mesh.output_factors(),
+        batches,
         weights.reshape(back.shape),
         by_matrix,
-        by_output,
         back,
     )
-    by_phi = 1j * (by_matrix * matrices)[..., 0].sum(axis=-1)
-    parts = ((by_matrix * mesh.matrix_slopes()).sum(axis=(-2, -1)), by_phi, 1j * by_output)
-    theta, phi, gamma = (2.0 * (p[0] if mesh.copies is None else p).real for p in parts)
-    return Gradient(theta, phi, gamma, back.reshape(expected))
+    theta = 2.0 * (by_matrix * mesh.matrix_slopes()).sum(axis=(-2, -1)).real
+    phi = -2.0 * (by_matrix * matrices)[..., 0].sum(axis=-1).imag
+    # The output phases are the last thing that the light passes.
+    behind = (np.conj(weights) * out).reshape(back.shape)
+    gamma = -2.0 * behind.sum(axis=1).imag
+    theta, phi, gamma = (p[0] if mesh.copies is None else p for p in (theta, phi, gamma))
+    return Gradient(theta, phi, gamma, back.reshape(out.shape))
 
 
 @kernel
@@ -107,20 +110,17 @@ def backward(
     fields: Complex,
     weights: Complex,
     by_matrix: Complex,
-    by_output: Complex,
     back: Complex,
 ) -> None:
     """δ from the outputs to the inputs, and its correlation with the light that passes forwards.
 
     matrices, adjoints : (K, M, 2, 2) T and T†; column_starts : (columns + 1,); output : (K,
     lines); fields : (K or 1, batch, ports) √W; weights : (K, batch, ports) δ behind the mesh.
-    Written: by_matrix (K, M, 2, 2) Σ conj(δ_out)ᵢ xⱼ and by_output (K, ports) Σ conj(δ) x behind
-    the mesh, both summed over the batch and added to what is there; back (K, batch, ports) δ at
-    the inputs.
+    Written: by_matrix (K, M, 2, 2), Σ conj(δ_out)ᵢ xⱼ over the batch, added to what is there;
+    back (K, batch, ports) δ at the inputs.
     """
     columns, lines = column_starts.size - 1, output.shape[1]
-    batch, ports = back.shape[1:]
-    lanes = np.empty((2, 8))
+    batch = back.shape[1]
     kept = np.empty((columns, lines, 2, _VECTORS))  # the light before every column
     light, delta = np.zeros((lines, 2, _VECTORS)), np.zeros((lines, 2, _VECTORS))
     for k in range(matrices.shape[0]):
@@ -134,32 +134,32 @@ def backward(
                 kept[c] = light
                 here = slice(column_starts[c], column_starts[c + 1])
                 sweep(matrices[k, here], upper[here], lower[here], light, 0, lines - 1)
-            scale(output[k], light)
-            for i in range(ports):
-                by_output[k, i] += correlation(delta[i], light[i], lanes)
             scale(np.conj(output[k]), delta)
             for c in range(columns - 1, -1, -1):
                 here = slice(column_starts[c], column_starts[c + 1])
                 for m in range(here.start, here.stop):
-                    for i, out_line in enumerate((upper[m], lower[m])):
-                        for j, in_line in enumerate((upper[m], lower[m])):
-                            by_matrix[k, m, i, j] += correlation(delta[out_line], kept[c, in_line], lanes)
+                    correlate(delta, kept[c], upper[m], lower[m], by_matrix[k, m])
                 sweep(adjoints[k, here], upper[here], lower[here], delta, 0, lines - 1)
             store(delta, back[k, block])
 
 
 @kernel
-def correlation(delta: Array, light: Array, lanes: Array) -> complex:
-    """Σ conj(δ) x over the vectors of one line; both (2, vectors), real and imaginary parts.
-
-    lanes : (2, 8) scratch: eight partial sums at once, in a fixed order.
-    """
-    lanes[:] = 0.0
-    re, im = lanes[0], lanes[1]
-    dr, di, xr, xi = delta[0], delta[1], light[0], light[1]
-    for start in range(0, xr.size, 8):
-        for n in range(8):
-            j = start + n
-            re[n] += dr[j] * xr[j] + di[j] * xi[j]
-            im[n] += dr[j] * xi[j] - di[j] * xr[j]
-    return complex(re.sum(), im.sum())
+def correlate(delta: Array, light: Array, u: int, v: int, total: Complex) -> None:
+    """total (2, 2) += Σ conj(δ)ᵢ xⱼ over the vectors of lines u and v; (lines, 2, vectors)."""
+    a, b, c, d = delta[u, 0], delta[u, 1], delta[v, 0], delta[v, 1]
+    e, f, g, h = light[u, 0], light[u, 1], light[v, 0], light[v, 1]
+    # Eight sums side by side: each addition waits for the one before in its own sum only.
+    uu, ui, uv, uj, vu, vi, vv, vj = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for n in range(a.size):
+        uu += a[n] * e[n] + b[n] * f[n]
+        ui += a[n] * f[n] - b[n] * e[n]
+        uv += a[n] * g[n] + b[n] * h[n]
+        uj += a[n] * h[n] - b[n] * g[n]
+        vu += c[n] * e[n] + d[n] * f[n]
+        vi += c[n] * f[n] - d[n] * e[n]
+        vv += c[n] * g[n] + d[n] * h[n]
+        vj += c[n] * h[n] - d[n] * g[n]
+    total[0, 0] += complex(uu, ui)
+    total[0, 1] += complex(uv, uj)
+    total[1, 0] += complex(vu, vi)
+    total[1, 1] += complex(vv, vj)

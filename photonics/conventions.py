@@ -1,21 +1,21 @@
 """The phases of a mesh in the conventions of other works.
 
-Light passes the input on the left first in all of them; t = (π − θ)/2.
+============  ==========================================  ==============================
+Convention    Matrix of an MZI                            Diagonal phases
+============  ==========================================  ==============================
+zerohm        i e^{iθ/2} [[e^{iφ} sin(θ/2), cos(θ/2)],    at the outputs
+              [e^{iφ} cos(θ/2), −sin(θ/2)]]
+clements2016  [[e^{iφ} cos t, −sin t],                    at the outputs
+              [e^{iφ} sin t, cos t]], t in [0, π/2]
+neurophox     i [[e^{iφ} sin(θ/2), e^{iφ} cos(θ/2)],      at the inputs; and a factor −i
+              [cos(θ/2), −sin(θ/2)]]                      on lines 0 and N−1 in every odd
+                                                          column, if N is even
+============  ==========================================  ==============================
 
-=============  ==========================================  =====================================
-Convention     Matrix of an MZI                            Diagonal phases
-=============  ==========================================  =====================================
-zerohm         i e^{iθ/2} [[e^{iφ} sin(θ/2), cos(θ/2)],    γ at the outputs
-               [e^{iφ} cos(θ/2), −sin(θ/2)]]
-clements2016   [[e^{iφ} cos t, −sin t],                    at the outputs
-               [e^{iφ} sin t, cos t]], t in [0, π/2]
-neurophox      i [[e^{iφ} sin(θ/2), e^{iφ} cos(θ/2)],      γ at the inputs; −i on the edge lines
-               [cos(θ/2), −sin(θ/2)]]                      that have no MZI in an odd column (N even)
-=============  ==========================================  =====================================
-
-neurophox multiplies row vectors from the left, out = in U: the matrix that it prints is the
-transpose of that of the same mesh here. It keeps θ and φ in grids of (N, N//2), column by MZI,
-where an odd column of an even N has a place for one MZI that is not there (kept at π).
+Column vectors are meant, out = U in, and t = (π − θ)/2. neurophox multiplies row vectors,
+out = in U: the matrix that it prints is the transpose of that of the same mesh here. It keeps θ
+and φ in grids of (N, N//2), columns by MZIs; for even N, the last place in odd columns stands for
+no MZI and holds π.
 """
 
 import numpy as np
@@ -24,23 +24,22 @@ from numpy.typing import ArrayLike
 from zerohm._arrays import Array
 from zerohm._errors import InputError, choose
 
-from .decomposition import Phases, checked_phases, in_one_turn
+from .decomposition import Phases, in_one_turn
 from .decomposition_kernels import Flags, carry_phases
+from .imperfections import checked_phases
 from .layout import Layout
 
 CONVENTIONS = ("clements2016", "neurophox")
 """What phases can be converted to and from."""
 
 
-def to_convention(
-    name: str, phases: Phases, layout: Layout
-) -> tuple[Array, Array, Array]:
+def to_convention(name: str, phases: Phases, layout: Layout) -> tuple[Array, Array, Array]:
     """The phases with which a mesh of another convention does the same.
 
     Parameters
     ----------
-    name : "clements2016" (Clements et al. 2016) or "neurophox" (its class RectangularMeshModel, basis
-        "bloch").
+    name : "clements2016" (Clements et al., Optica 3, 1460 (2016)) or "neurophox" (its class
+        RectangularMeshModel with the basis "bloch").
     phases : of the mesh here, rad.
     layout : any for "clements2016", "clements" for "neurophox".
 
@@ -56,47 +55,55 @@ def to_convention(
     Examples
     --------
     >>> import numpy as np
-    >>> from zerohm import photonics
-    >>> layout = photonics.clements(2)
-    >>> phases = photonics.decompose(np.eye(2), layout)
-    >>> [float(p[0].round(6)) for p in photonics.to_convention("clements2016", phases, layout)]
-    [0.0, 0.0, 0.0]
+    >>> from zerohm.photonics import clements, decompose
+    >>> from zerohm.photonics.conventions import to_convention
+    >>> layout = clements(2)
+    >>> t, phi, diagonal = to_convention("clements2016", decompose(np.eye(2), layout), layout)
+    >>> float(t[0])
+    0.0
     """
     choose("convention", name, CONVENTIONS)
-    mesh = checked_phases(phases, layout)
+    mesh = _of_one_mesh(phases, layout)
     return _to_clements(mesh, layout) if name == "clements2016" else _to_neurophox(mesh, layout)
 
 
 def from_convention(
-    name: str, theta: ArrayLike, phi: ArrayLike, diagonal: ArrayLike, layout: Layout
+    name: str, phases: tuple[ArrayLike, ArrayLike, ArrayLike], layout: Layout
 ) -> Phases:
-    """The inverse of :func:`to_convention`: phases with which a mesh here does the same.
+    """Phases with which a mesh here does the same as one of another convention.
 
     Parameters
     ----------
-    name, layout : as there.
-    theta, phi, diagonal : what it returns; any real numbers, θ standing for t of "clements2016".
+    name, layout : as for :func:`to_convention`.
+    phases : in the form that :func:`to_convention` returns; any real numbers.
 
     Raises
     ------
-    InputError : as there.
+    InputError : as of :func:`to_convention`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from zerohm import photonics
-    >>> layout = photonics.clements(3)
-    >>> phases = photonics.decompose(np.eye(3)[[2, 0, 1]], layout)
-    >>> there = photonics.to_convention("neurophox", phases, layout)
-    >>> back = photonics.from_convention("neurophox", *there, layout)
-    >>> np.allclose(back.theta, phases.theta)
+    >>> from zerohm.photonics import clements, decompose
+    >>> from zerohm.photonics.conventions import from_convention, to_convention
+    >>> phases = decompose(np.eye(3)[[2, 0, 1]], clements(3))
+    >>> there = to_convention("neurophox", phases, clements(3))
+    >>> np.allclose(from_convention("neurophox", there, clements(3)).theta, phases.theta)
     True
     """
     choose("convention", name, CONVENTIONS)
-    given = [np.array(p, dtype=np.float64) for p in (theta, phi, diagonal)]
+    theta, phi, diagonal = (np.asarray(part, dtype=np.float64) for part in phases)
     if name == "clements2016":
-        return _from_clements(checked_phases(Phases(*given), layout), layout)
-    return _from_neurophox(*given, layout)
+        return _from_clements(_of_one_mesh(Phases(theta, phi, diagonal), layout), layout)
+    return _from_neurophox(theta, phi, diagonal, layout)
+
+
+def _of_one_mesh(phases: Phases, layout: Layout) -> Phases:
+    """Copies of the phases of a single mesh, checked."""
+    found = checked_phases(layout, *phases)
+    if any(array.ndim != 1 for array in found):
+        raise InputError("phases are converted for one mesh at a time, without an axis of copies")
+    return Phases(*(array.copy() for array in found))
 
 
 def _to_clements(phases: Phases, layout: Layout) -> tuple[Array, Array, Array]:
@@ -127,10 +134,10 @@ def _to_neurophox(phases: Phases, layout: Layout) -> tuple[Array, Array, Array]:
     after = np.stack((before + phases.phi, before), axis=1)
     phi, line = edge[:, 1] - edge[:, 0], phases.gamma.copy()
     # Seen from the outputs, N is T: its phase shifter comes first.
-    turned = [np.ascontiguousarray(p[::-1]) for p in (layout.upper, layout.lower, theta, phi, after)]
-    carry_phases(*turned, line, False)
+    upper, lower = layout.upper[::-1], layout.lower[::-1]
+    carry_phases(upper, lower, theta[::-1], phi[::-1], after[::-1], line, False)
     grids = np.full((2, *there.shape), np.pi)
-    grids[0, there], grids[1, there] = theta, turned[3][::-1]
+    grids[:, there] = theta, phi
     return grids[0], grids[1], line
 
 
@@ -142,7 +149,7 @@ def _from_neurophox(theta: Array, phi: Array, gamma: Array, layout: Layout) -> P
             raise InputError(
                 f"{name} has the shape {grid.shape}; neurophox keeps it as {there.shape}"
             )
-    theta, phi, line = checked_phases(Phases(theta[there], phi[there], gamma), layout)
+    theta, phi, line = _of_one_mesh(Phases(theta[there], phi[there], gamma), layout)
     after = np.stack((phi - theta / 2, -theta / 2), axis=1) + _edge_phases(layout)
     theta, phi = in_one_turn(theta), np.zeros(layout.mzis)
     carry_phases(layout.upper, layout.lower, theta, phi, after, line, False)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from zerohm._arrays import Array
 from zerohm._jit import kernel
 
-from .kernels import Complex, Indices, mzi
+from .kernels import Indices, mzi
 
 Flags = NDArray[np.bool_]
 
@@ -55,6 +55,8 @@ def carry_phases(
         elif canonical and theta[m] == 0.0:
             behind_v, external = behind_v + external, 0.0
         phi[m], line[u], line[v] = wrapped(external), wrapped(behind_u), wrapped(behind_v)
+    for j in range(line.size):
+        line[j] = wrapped(line[j])
 
 
 @kernel
@@ -119,14 +121,16 @@ def places(upper: Indices, right: Flags, row: Indices, column: Indices) -> Indic
 def nulling_cell(nulled: complex, partner: complex) -> tuple[float, float, complex]:
     """sin(θ/2), cos(θ/2) and exp(iφ) of the MZI that sends ``nulled`` to its partner's line.
 
-    tan(θ/2) = \\|partner\\|/\\|nulled\\| and φ = arg nulled − arg partner; 0 where φ has no effect.
+    tan(θ/2) = |partner|/|nulled| and φ = arg nulled − arg partner; 0 where φ has no effect.
     """
-    size, other = abs(nulled), abs(partner)
+    # Not abs: it guards against overflow, which elements of a unitary matrix do not need.
+    size = np.sqrt(nulled.real**2 + nulled.imag**2)
+    other = np.sqrt(partner.real**2 + partner.imag**2)
     if size <= NEGLIGIBLE:
         return 1.0, 0.0, 1.0 + 0.0j
     if other <= NEGLIGIBLE:
         return 0.0, 1.0, 1.0 + 0.0j
-    total = np.hypot(size, other)
+    total = np.sqrt(size**2 + other**2)
     return other / total, size / total, nulled * partner.conjugate() / (size * other)
 
 
@@ -187,7 +191,7 @@ def null(
 ) -> None:
     """Strip the MZIs off a matrix; what carry_phases takes is written for every stripped MZI.
 
-    re, im : (N, N) unitary matrix, destroyed. right, row, column, mzi : sequence of nullings.
+    re, im : (N, N or more) unitary matrix in the first N columns, destroyed. right, row, column, mzi : sequence of nullings.
     upper, theta, phi : (M,), after : (M, 2), line : (lines,) of the mesh. A left MZI stands in
     the product as T† = −exp(−iθ) diag(exp(−iφ), 1) T(θ, 0); the diagonal matrix that remains
     stands behind the last right MZI of every line.
@@ -229,7 +233,7 @@ def null_butterfly(
 ) -> None:
     """The same for a butterfly: columns from the outputs on, whole blocks of elements at a time.
 
-    re, im : (N, N) unitary matrix, on return diagonal if it was a butterfly. In front of its MZI
+    re, im : as there, on return diagonal if it was a butterfly. In front of its MZI
     a line carries light of a block of inputs only: φ and θ are those that bring the light of
     either block together on one line.
     """
@@ -246,9 +250,8 @@ def null_butterfly(
             to_u, to_v = complex(re[u, j], im[u, j]), complex(re[v, j], im[v, j])
             bar, cross = bar + abs(to_v) ** 2, cross + abs(to_u) ** 2
             overlap -= to_v * to_u.conjugate()
-        if abs(overlap) > 0.0:
-            overlap /= abs(overlap)
-        s, c, external = nulling_cell(overlap * np.sqrt(cross), complex(np.sqrt(bar), 0.0))
+        turn = overlap / abs(overlap) if abs(overlap) > 0.0 else 1.0 + 0.0j
+        s, c, external = nulling_cell(turn * np.sqrt(cross), complex(np.sqrt(bar), 0.0))
         rotate_rows(re, im, u, v, begin, begin + 2 * size, s, c, external)
         theta[m] = 2 * np.arctan2(s, c)
         after[m, 1] = np.pi - theta[m]
@@ -277,10 +280,15 @@ def match_mzis(
         t00, t01, t10, t11 = mzi(theta[m], 0.0, a, b)
         straight = np.pi / 2 + half  # argument of T00 of the ideal MZI at φ = 0
         crossing = straight if half <= np.pi / 2 else straight + np.pi
-        behind_upper = crossing - np.angle(t01)
-        turn = straight - np.angle(t00) - behind_upper
-        # An element of modulus 0 has no argument: the larger ones decide.
-        if abs(t01) >= abs(t00):
+        # The four equations agree, but an element of modulus 0 has no argument.
+        if abs(t00) <= NEGLIGIBLE:
+            turn, behind_upper = 0.0, crossing - np.angle(t01)
+        elif abs(t01) <= NEGLIGIBLE:
+            turn, behind_upper = 0.0, straight - np.angle(t00)
+        else:
+            behind_upper = crossing - np.angle(t01)
+            turn = straight - np.angle(t00) - behind_upper
+        if abs(t10) >= abs(t11):
             behind_lower = crossing - np.angle(t10) - turn
         else:
             behind_lower = straight + np.pi - np.angle(t11)

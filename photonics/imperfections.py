@@ -21,6 +21,7 @@ from pydantic.dataclasses import dataclass
 from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
+from zerohm._memory import require_memory
 from zerohm._random import as_generator
 
 from ..devices.phase_shifter import TURN, PhaseShifter
@@ -30,6 +31,8 @@ from .decomposition import Phases
 from .layout import Layout
 
 NonNegative = Annotated[float, Field(ge=0)]
+
+_LITTLE = 1e8  # bytes
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -101,11 +104,12 @@ class Imperfections:
 
         Raises
         ------
-        InputError : copies below 1.
+        InputError : copies below 1, or more than fit into memory.
         """
         if copies is not None and copies < 1:
             raise InputError(f"copies={copies} must be at least 1")
         generator = as_generator(rng)
+        require_copies(layout, copies or 1, 64.0 * layout.mzis)
         lead = () if copies is None else (copies,)
         first, other = (self._splitter_errors(layout, lead, generator) for _ in range(2))
         rho = self.splitter_correlation
@@ -114,7 +118,7 @@ class Imperfections:
             layout=layout,
             first_error=first,
             second_error=rho * first + math.sqrt(1.0 - rho**2) * other,
-            mzi_transmission=amplitude_factor(self.loss_dB),
+            mzi_transmission=np.array(amplitude_factor(self.loss_dB)),
             waveguide_transmission=amplitude_factor(self.waveguide_loss_dB),
             phase_offset=self.phase_offset_std * generator.standard_normal(offset_shape),
             process=self,
@@ -149,16 +153,9 @@ class Imperfections:
         if self.crosstalk is None:
             raise InputError("these imperfections have no crosstalk: give a ThermalCrosstalk")
         external = np.stack((layout.column, layout.row), axis=1)
-        output = np.stack(
-            (np.full(layout.ports, layout.columns), np.arange(layout.ports)), axis=1
-        )
-        places = np.concatenate((external + [0.5, 0.0], external, output))
+        output = np.stack((np.full(layout.ports, layout.columns), np.arange(layout.ports)), axis=1)
+        places = np.concatenate((external + np.array([0.5, 0.0]), external, output))
         return crosstalk_matrix(places * self._pitch, self.crosstalk)
-
-
-def _number(value: float) -> Any:
-    """Default of an array that may be one number for all."""
-    return field(default_factory=lambda: np.array(value))
 
 
 @plain_dataclass(frozen=True, kw_only=True, eq=False)
@@ -189,12 +186,12 @@ class Chip:
     """
 
     layout: Layout
-    first_error: Array = _number(0.0)
-    second_error: Array = _number(0.0)
-    mzi_transmission: Array = _number(1.0)
+    first_error: Array = field(default_factory=lambda: np.zeros(()))
+    second_error: Array = field(default_factory=lambda: np.zeros(()))
+    mzi_transmission: Array = field(default_factory=lambda: np.ones(()))
     waveguide_transmission: float = 1.0
-    phase_offset: Array = _number(0.0)
-    process: Imperfections = Imperfections()
+    phase_offset: Array = field(default_factory=lambda: np.zeros(()))
+    process: Imperfections = field(default_factory=Imperfections)
 
     def __post_init__(self) -> None:
         quarter, mzis = math.pi / 4, self.layout.mzis
@@ -278,8 +275,8 @@ class Chip:
         """
         process = self.process
         asked = checked_phases(self.layout, theta, phi, gamma)
-        largest = max((float(part.max(initial=0.0)) for part in asked))
-        smallest = min((float(part.min(initial=0.0)) for part in asked))
+        largest = max(float(part.max(initial=0.0)) for part in asked)
+        smallest = min(float(part.min(initial=0.0)) for part in asked)
         if smallest < 0 or largest > process.phase_max:
             raise InputError(
                 f"phases between {smallest:.6g} and {largest:.6g} rad: the drivers reach 0 to "
@@ -305,9 +302,19 @@ class Chip:
         return Phases(*np.split(in_light, [mzis, 2 * mzis], axis=-1))
 
 
-def checked_phases(
-    layout: Layout, theta: ArrayLike, phi: ArrayLike, gamma: ArrayLike
-) -> Phases:
+def require_copies(layout: Layout, copies: int, bytes_per_copy: float) -> None:
+    """Refuse more copies of a mesh than fit into memory.
+
+    Raises
+    ------
+    InputError : so much memory is not available.
+    """
+    # Asking the system takes longer than allocating little memory.
+    if (needed := copies * bytes_per_copy) > _LITTLE:
+        require_memory(needed, f"{copies} copies of {layout}", "take fewer copies or ports")
+
+
+def checked_phases(layout: Layout, theta: ArrayLike, phi: ArrayLike, gamma: ArrayLike) -> Phases:
     """The phases as float64 arrays of the shapes of a layout, all of them finite.
 
     Raises

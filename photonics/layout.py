@@ -3,11 +3,11 @@
 Light runs from left to right on lines 0 … lines−1 (0 on top) through columns of MZIs; the MZIs of
 one column touch different lines, and a line without one passes the column in a waveguide::
 
-    clements(4)          reck(4)              diamond(3)           butterfly(4)
-    0 ─╲╱─────╲╱────     0 ───────╲╱──────    0 ────╲╱─────        0 ─╲╱──╲──╱─
-    1 ─╱╲──╲╱─╱╲─╲╱─     1 ────╲╱─╱╲─╲╱───    1 ─╲╱─╱╲─╲╱──        1 ─╱╲─╲─╲╱─╱
-    2 ─╲╱──╱╲─╲╱─╱╲─     2 ─╲╱─╱╲─╲╱─╱╲─╲╱    2 ─╱╲─╲╱─╱╲──        2 ─╲╱─╱─╱╲─╲
-    3 ─╱╲─────╱╲────     3 ─╱╲────╱╲────╱╲    3 ────╱╲─────        3 ─╱╲──╱──╲─
+    clements(4)     reck(4)           diamond(3)     butterfly(4)
+    0 ─┬───┬───     0 ─────┬─────     0 ───┬───      0 ─┬─┬───
+    1 ─┴─┬─┴─┬─     1 ───┬─┴─┬───     1 ─┬─┴─┬─      1 ─┴─│─┬─
+    2 ─┬─┴─┬─┴─     2 ─┬─┴─┬─┴─┬─     2 ─┴─┬─┴─      2 ─┬─┴─│─
+    3 ─┴───┴───     3 ─┴───┴───┴─     3 ───┴───      3 ─┴───┴─
 """
 
 from collections.abc import Callable
@@ -86,13 +86,15 @@ class Layout:
         if np.any(np.diff(column * self.lines + upper) <= 0):
             return "MZIs must be sorted by column, then by upper line"
         used = np.concatenate((column * self.lines + upper, column * self.lines + lower))
-        if np.unique(used).size != used.size:
+        if np.bincount(used).max() > 1:
             return "two MZIs of one column share a line"
         return ""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
             return NotImplemented
+        if self is other:
+            return True
         mine, its = ((x.name, x.ports, x.lines, x.columns) for x in (self, other))
         return mine == its and all(
             np.array_equal(getattr(self, name), getattr(other, name)) for name in _ARRAYS
@@ -195,9 +197,7 @@ def reck(ports: int) -> Layout:
     """
     count = _checked("reck", ports)
     columns = max(2 * count - 3, 0)
-    rows = [
-        np.arange(count - 2 - min(c, columns - 1 - c), count - 1, 2) for c in range(columns)
-    ]
+    rows = [np.arange(count - 2 - min(c, columns - 1 - c), count - 1, 2) for c in range(columns)]
     return _of_neighbours("reck", count, count, rows)
 
 

@@ -1,9 +1,9 @@
 """A programmed mesh: layout, phases and chip, and what it does to light."""
 
-from collections.abc import Callable
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -14,10 +14,9 @@ from zerohm._arrays import Array
 from zerohm._errors import InputError, checked
 from zerohm._random import as_generator
 
-from zerohm._memory import require_memory
 from . import kernels
-from .decomposition import Phases, decompose
-from .imperfections import Chip, Imperfections, checked_phases, common_copies
+from .decomposition import decompose
+from .imperfections import Chip, Imperfections, checked_phases, common_copies, require_copies
 from .kernels import Complex
 from .layout import Layout, named_layout
 
@@ -50,11 +49,11 @@ class Mesh:
     --------
     >>> from zerohm.photonics import clements
     >>> cross = Mesh(clements(2), theta=[0.0], phi=[0.0], gamma=[0.0, 0.0])
-    >>> cross.matrix().round(9)
-    array([[-0.+0.j,  0.+1.j],
-           [ 0.+1.j, -0.+0.j]])
-    >>> cross.propagate([[1.0, 0.0]]).round(9)
-    array([[-0.+0.j,  0.+1.j]])
+    >>> cross.matrix().imag.round(9)
+    array([[0., 1.],
+           [1., 0.]])
+    >>> np.abs(cross.propagate([[2.0, 0.0]])).round(9)
+    array([[0., 2.]])
     """
 
     layout: Layout
@@ -71,9 +70,7 @@ class Mesh:
             fixed = values.copy()
             fixed.setflags(write=False)
             object.__setattr__(self, name, fixed)
-        lead = 1 if self.copies is None else self.copies
-        size = 64.0 * lead * self.layout.mzis
-        require_memory(size, f"{lead} × {self.layout}", "take fewer ports or copies")
+        self.copies  # noqa: B018  (raises if chip and phases disagree)
 
     @classmethod
     def from_unitary(
@@ -120,10 +117,10 @@ class Mesh:
         chip = process.fabricate(arrangement, generator, copies=copies)
         return cls(arrangement, *chip.program(*phases, generator), chip)
 
-    @cached_property
+    @property
     def device(self) -> Chip:
         """The chip, or the ideal one."""
-        return Chip(layout=self.layout) if self.chip is None else self.chip
+        return _ideal(self.layout) if self.chip is None else self.chip
 
     @cached_property
     def copies(self) -> int | None:
@@ -150,8 +147,12 @@ class Mesh:
         ------
         InputError : wrong shapes, NaN.
         """
-        given = {"theta": theta, "phi": phi, "gamma": gamma}
-        return replace(self, **{name: part for name, part in given.items() if part is not None})
+        return replace(
+            self,
+            theta=self.theta if theta is None else np.asarray(theta),
+            phi=self.phi if phi is None else np.asarray(phi),
+            gamma=self.gamma if gamma is None else np.asarray(gamma),
+        )
 
     def program(
         self,
@@ -261,12 +262,14 @@ class Mesh:
         return 1 if self.copies is None else self.copies
 
     def _mzis(self, *, slope: bool) -> Complex:
-        device, lead = self.device, (self._lead,)
-        angles = (self.theta, self.phi, device.first_error, device.second_error)
-        mzis = self.layout.mzis
+        require_copies(self.layout, self._lead, 200.0 * self.layout.mzis)
+        device, shape = self.device, (self._lead, self.layout.mzis)
         found: Complex = kernels.mzi_matrices(
-            *(np.array(np.broadcast_to(a, (*lead, mzis))) for a in angles),
-            np.array(np.broadcast_to(device.transmission, (*lead, mzis, 2))),
+            np.array(np.broadcast_to(self.theta, shape)),
+            np.array(np.broadcast_to(self.phi, shape)),
+            np.array(np.broadcast_to(device.first_error, shape)),
+            np.array(np.broadcast_to(device.second_error, shape)),
+            np.array(np.broadcast_to(device.transmission, (*shape, 2))),
             slope,
         )
         return found
@@ -279,9 +282,7 @@ class Mesh:
     def _transfer(self) -> Complex:
         """The transposed matrix: a batch times it is the output."""
         ports = self.layout.ports
-        require_memory(
-            32.0 * self._lead * ports**2, f"matrices of {self}", "take fewer ports or copies"
-        )
+        require_copies(self.layout, self._lead, 32.0 * ports**2)
         out = np.empty((self._lead, ports, ports), np.complex128)
         upper, lower = self.layout.upper, self.layout.lower
         kernels.transfer(self._coefficients, upper, lower, self.output_factors(), out)
@@ -301,17 +302,19 @@ class Mesh:
             fields,
             out,
         )
-        share = kernels.BLOCK * -(-count // (kernels.BLOCK * threads))
-        starts = range(0, count, share) if count else ()
+        share = kernels.BLOCK * max(math.ceil(count / (kernels.BLOCK * threads)), 1)
+
+        def one_share(start: int) -> None:
+            kernels.propagate(*arguments, start, min(start + share, count))
+
         if threads == 1:
-            kernels.propagate(*arguments, 0, count)
+            one_share(0)
         else:
             with ThreadPoolExecutor(threads) as pool:
-                ends = (min(start + share, count) for start in starts)
-                jobs = [
-                    pool.submit(kernels.propagate, *arguments, start, end)
-                    for start, end in zip(starts, ends, strict=True)
-                ]
-                for job in jobs:
-                    job.result()
+                list(pool.map(one_share, range(0, count, share)))
         return out[0] if self.copies is None else out
+
+
+@lru_cache(maxsize=8)
+def _ideal(layout: Layout) -> Chip:
+    return Chip(layout=layout)

@@ -34,7 +34,7 @@ from .kernels import Complex
 from .layout import Layout
 
 Measure = Callable[[Phases, Complex], Complex]
-"""Sets phases, sends one field (ports,) √W into the inputs, returns that at the outputs (ports,)."""
+"""Sets the phases, sends a field (ports,) into the inputs, returns that at the outputs (ports,)."""
 
 
 class SelfConfigured(NamedTuple):
@@ -42,7 +42,7 @@ class SelfConfigured(NamedTuple):
 
     phases: Phases
     leftover: Array
-    """(N(N−1)/2,) fraction of the amplitude at each step that its MZI could not make dark."""
+    """(M,) what every MZI could not make dark, as a fraction of the largest amplitude it passes."""
     measurements: int
     """Fields sent, each with its own phase settings: 4 per MZI and 1 per output."""
 
@@ -69,16 +69,15 @@ def self_configure(unitary: ArrayLike, layout: Layout, measure: Measure) -> Self
     Examples
     --------
     >>> import numpy as np
-    >>> from zerohm import photonics
+    >>> from zerohm.photonics import clements
+    >>> from zerohm.photonics.self_configuration import self_configure
     >>> coupler = np.array([[np.cos(0.8), 1j * np.sin(0.8)], [1j * np.sin(0.8), np.cos(0.8)]])
     >>> def measure(phases, field):  # one MZI with unequal couplers
     ...     shift = np.exp(1j * np.array([phases.phi[0], 0.0]))
     ...     inner = np.exp(1j * np.array([phases.theta[0], 0.0]))
     ...     return np.exp(1j * phases.gamma) * (coupler @ (inner * (coupler @ (shift * field))))
     >>> hadamard = np.array([[1, 1], [1, -1]]) / np.sqrt(2)
-    >>> phases, leftover, count = photonics.self_configure(
-    ...     hadamard, photonics.clements(2), measure
-    ... )
+    >>> phases, leftover, count = self_configure(hadamard, clements(2), measure)
     >>> count, bool(np.allclose(measure(phases, hadamard[0]), [1, 0]))
     (6, True)
     """
@@ -93,7 +92,7 @@ def self_configure(unitary: ArrayLike, layout: Layout, measure: Measure) -> Self
     leftover = np.zeros(layout.mzis)
     # Where phases of the diagonal matrix stand: behind the last right MZI of a line, or in front.
     diagonal: list[Array] = [bench.line[j : j + 1] for j in range(layout.ports)]
-    for k, (right, row, column, m) in enumerate(zip(*nullings(layout), strict=True)):
+    for right, row, column, m in zip(*nullings(layout), strict=True):
         if right:
             pair = [column, column + 1]
             cell = _mzi(*nulling_cell(remaining[row, column], -remaining[row, column + 1]))
@@ -107,7 +106,7 @@ def self_configure(unitary: ArrayLike, layout: Layout, measure: Measure) -> Self
             for matrix in (remaining, analyser):
                 matrix[pair] = cell @ matrix[pair]
             knob = bench.after[m, :1]
-        leftover[k] = bench.null(m, knob, source[:, column], analyser[row])
+        leftover[m] = bench.null(m, knob, source[:, column], analyser[row])
     for j in range(layout.ports):
         seen = bench.amplitude(source[:, j], analyser[j])
         diagonal[j] += np.angle(remaining[j, j]) - np.angle(seen)

@@ -13,8 +13,10 @@ from zerohm import InputError
 from zerohm._random import stream
 from zerohm.devices import Cell, load, preset
 from zerohm.devices.calibrate.pulse_likelihood import (
+    OF_NOISE,
     PARAMETERS,
     Likelihood,
+    Maximum,
     Series,
     corrected,
     innovations_of,
@@ -163,30 +165,57 @@ def test_power_one_is_soft_bounds_and_scores_are_gradients(law):
 
 
 def covered(parameters, noises, *, count, repetitions, seed):
-    """Share of repetitions whose 95 % intervals hold the truth, for every searched parameter."""
+    """Share of repetitions whose 95 % intervals hold the truth, for every searched parameter.
+
+    The climb starts from the truth: it is the error bars that are tested here, not the search.
+    """
     rng, inside = stream(seed, "coverage"), []
+    free = np.array([0, 1, 2, 3, *(i for noise in noises for i in OF_NOISE[noise])])
     for _ in range(repetitions):
         series = simulate(rng, parameters, count)
-        found = maxima(series, "soft bounds", [noises])[noises]
-        fixed = corrected(found)
+        likelihood = Likelihood(series=series, law="soft bounds", free=free, fixed=absent_noises())
+        truth = likelihood.coordinates(parameters)
+        coordinates, value = likelihood.climb(truth)
+        found = Maximum(likelihood=likelihood, noises=noises, coordinates=coordinates, value=value)
+        try:
+            fixed = corrected(found)
+        except np.linalg.LinAlgError:  # a noise of 0 is the most likely one: refused, no interval
+            continue
         half = stats.t.ppf(0.975, fixed.freedom) * np.sqrt(np.diag(fixed.covariance))
-        truth = found.likelihood.coordinates(parameters)
         inside.append(np.abs(fixed.coordinates - truth) < half)
+    assert len(inside) > 0.98 * repetitions
     return np.mean(inside, axis=0)
 
 
+def absent_noises():
+    """Exponents and memory 1, everything else 0."""
+    return np.array([0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0])
+
+
 def test_intervals_cover():
-    """500 fits of 2 × 600 pulses: 95 % intervals of all 8 parameters hold 93 to 97 %.
+    """500 fits of 2 × 1000 pulses: 95 % intervals of all 8 parameters hold 93 to 97 %.
 
     The bounds leave room for 500 draws: each is passed by 1e-3 of correct intervals.
     """
     parameters = TRUTH.copy()
     parameters[:4], parameters[6:] = 0.003, (2.0, 0.01, 0.015, 4.0)
-    share = covered(parameters, ALL, count=600, repetitions=500, seed=1)
+    share = covered(parameters, ALL, count=1000, repetitions=500, seed=1)
     low, high = stats.binom.ppf([1e-3, 1 - 1e-3], 500, 0.95) / 500
     assert np.all((low <= share) & (share <= high)), share
-    wrong = covered(parameters, ("white",), count=600, repetitions=50, seed=2)
+    wrong = covered(parameters, ("white",), count=1000, repetitions=50, seed=2)
     assert np.all(wrong[:4] < low), "a model without the slow noise must not cover"
+
+
+def test_search_ends_where_it_ends_from_the_truth():
+    """10 responses with all noises: no climb from the truth ends higher than the search."""
+    rng = stream(20, "search")
+    parameters = TRUTH.copy()
+    parameters[:4], parameters[6:] = 0.003, (2.0, 0.01, 0.015, 4.0)
+    for _ in range(10):
+        found = maxima(simulate(rng, parameters, 600), "soft bounds", [ALL])[ALL]
+        likelihood = found.likelihood
+        _, value = likelihood.climb(likelihood.coordinates(parameters))
+        assert found.value > value - 0.01
 
 
 def test_finds_all_noises_of_pulsed_cells():

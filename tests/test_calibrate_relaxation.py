@@ -242,6 +242,19 @@ def test_scores_of_the_right_law_are_normal():
     np.testing.assert_allclose(square, 1.0, atol=6 * np.sqrt(2 / 2000))
 
 
+def test_likelihood_tells_the_clock():
+    """Data of either clock are likelier under their own, whose tails and variance are found."""
+    for clock, other in (("gamma", "inverse Gaussian"), ("inverse Gaussian", "gamma")):
+        law = replace(TRUTH, clock=clock, tail_decades=4.0)
+        data = reads(law, np.full(2000, 50e-6), stream(11, clock))
+        own, wrong = relaxation(data, clock=clock), relaxation(data, clock=other)
+        assert own.estimates.log_likelihood > wrong.estimates.log_likelihood + 10
+        assert own.cell.relaxation.clock == clock
+        for name, true in (("tail_decades", 4.0), ("variance_per_decade", 1e-12)):
+            found = own.parameters.sel(parameter=name)
+            assert abs(float(found.value) - true) < 4 * float(found.standard_error)
+
+
 def test_units_scale():
     """Twice the conductances give twice the mean, four times the variance and the same tails."""
     data = reads(TRUTH, np.full(500, 20e-6), stream(9, "scale"))

@@ -471,7 +471,7 @@ def test_cells_below_the_window_read_finite():
 
 def test_time_advances_and_leaves_these_models_alone():
     """advance(0) is legal, times add up, programming starts anew, conductances stay."""
-    array = programmed(devices.preset("Falcone2025"))
+    array = programmed(devices.preset("Wan2022-cubic"))
     before = array.conductance.copy()
     array.advance(0.0)
     array.advance(1.5)

@@ -441,3 +441,38 @@ def test_unusable_times_and_densities():
     assert float(LAW.log_density(np.array(0.0), 0.0, MID, 1e-12)) == pytest.approx(
         stats.norm.logpdf(0.0, scale=1e-6)
     )
+
+
+@pytest.mark.parametrize("asymmetry", [0.0, -0.6])
+def test_gamma_clock(asymmetry):
+    """Moments of the gamma clock by their formulas, in one step and in ten (alarm 1e-4 each)."""
+    law = Relaxation(
+        variance_per_decade=4e-12,
+        mean_per_decade=1e-6,
+        asymmetry=asymmetry,
+        tail_decades=2.0,
+        clock="gamma",
+        onset_s=1e-3,
+    )
+    for steps in (1, 10):
+        rng = stream(3, "gamma clock", steps)
+        first = np.full(400_000, MID)
+        state = law.start(first, rng)
+        for _ in range(steps):
+            law.advance(state, 10.0 / steps, rng)
+        x = law.deviation(state, first)
+        batches = x.reshape(400, -1)
+        for measured, expected in (
+            (batches.mean(axis=1), law.mean(10.0, MID)),
+            (((batches - law.mean(10.0, MID)) ** 2).mean(axis=1), law.variance(10.0, MID)),
+            (
+                ((batches - law.mean(10.0, MID)) ** 3).mean(axis=1),
+                law.skewness(10.0, MID) * law.variance(10.0, MID) ** 1.5,
+            ),
+            (
+                ((batches - law.mean(10.0, MID)) ** 4).mean(axis=1),
+                (law.excess_kurtosis(10.0, MID) + 3) * law.variance(10.0, MID) ** 2,
+            ),
+        ):
+            error = measured.std() / 20.0
+            assert abs(measured.mean() - float(expected)) < 4.5 * error

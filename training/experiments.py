@@ -12,7 +12,10 @@ from zerohm._random import stream
 
 from .. import datasets, devices
 from ..crossbar import ADC, DAC
-from ..mapping import Hardware, digital, rram
+from ..devices.modulator import Modulator
+from ..devices.thermal_crosstalk import ThermalCrosstalk
+from ..mapping import Hardware, digital, photonic, rram
+from ..photonics import Imperfections
 from .backprop import Backprop
 from .linear import LinearClassifier
 from .mezo import MeZO
@@ -33,8 +36,29 @@ METHODS: dict[str, type[Any]] = {
 }
 """Every training method by the name that settings use."""
 
-HARDWARE = ("rram", "digital", "int8")
-"""Every substrate by the name that settings use."""
+HARDWARE: dict[str, tuple[str, ...]] = {
+    "rram": (
+        "device",
+        "write_noise",
+        "read_noise",
+        "readback_noise",
+        "dac_bits",
+        "adc_bits",
+        "wire_resistance",
+    ),
+    "photonic": (
+        "phase_noise",
+        "phase_bits",
+        "splitter_std",
+        "loss_dB",
+        "crosstalk",
+        "dac_bits",
+        "adc_bits",
+    ),
+    "digital": (),
+    "int8": (),
+}
+"""Every substrate by the name that settings use, with the settings that it has."""
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Bits = Annotated[int, Field(ge=2, le=24)]
@@ -44,11 +68,13 @@ Bits = Annotated[int, Field(ge=2, le=24)]
 class Experiment:
     """Settings of one training run, apart from those of the method.
 
+    Which settings of devices and converters a substrate has is in :data:`HARDWARE`.
+
     Parameters
     ----------
     task, split : name of the data and of their division into training and test part.
     method, hardware : see :data:`METHODS` and :data:`HARDWARE`.
-    device : name of a preset or path of a device card (rram only).
+    device : name of a preset or path of a device card.
     seed : of every random draw.
     passes, batch : budget of forward passes of one mini-batch, and its size.
     hidden : widths of the hidden layers, as numbers or text such as ``"100,100"``.
@@ -56,6 +82,12 @@ class Experiment:
         conductance window; unset, the device's own.
     dac_bits, adc_bits : of the converters.
     wire_resistance : Ω per wire segment.
+    phase_noise : rad, of every phase in every programming; unset, 0.01.
+    phase_bits : of the drivers of the phase shifters; unset, continuous.
+    splitter_std : rad, spread of the couplers' splitting angles over a chip.
+    loss_dB : of every MZI, and of every waveguide beside one.
+    crosstalk : share of a heater's effect on a waveguide 100 µm away; columns of the meshes lie
+        300 µm apart, lines 100 µm.
     evaluations : records along the run.
     validation : test on a held-out part of the training data instead of the test data.
     """
@@ -75,6 +107,11 @@ class Experiment:
     dac_bits: Bits | None = None
     adc_bits: Bits | None = None
     wire_resistance: Annotated[float, Field(ge=0)] | None = None
+    phase_noise: Annotated[float, Field(ge=0)] | None = None
+    phase_bits: Annotated[int, Field(ge=1, le=24)] | None = None
+    splitter_std: Annotated[float, Field(ge=0)] | None = None
+    loss_dB: Annotated[float, Field(ge=0)] | None = None
+    crosstalk: Annotated[float, Field(ge=0)] | None = None
     evaluations: Annotated[int, Field(ge=1)] = 20
     validation: bool = False
 
@@ -86,20 +123,48 @@ class Experiment:
     def build_hardware(self) -> Hardware:
         """What the layers are built on."""
         choose("hardware", self.hardware, HARDWARE)
+        for name in dict.fromkeys(name for names in HARDWARE.values() for name in names):
+            if getattr(self, name) is not None and name not in HARDWARE[self.hardware]:
+                owners = [other for other, names in HARDWARE.items() if name in names]
+                raise InputError(
+                    f"hardware {self.hardware!r} has no {name}: only {' and '.join(owners)} has it"
+                )
         if self.hardware == "rram":
-            cell = devices.find(self.device or "Wan2022").with_noise(
-                write=self.write_noise, read=self.read_noise, read_back=self.readback_noise
-            )
-            return rram(
-                cell,
-                dac=DAC(bits=self.dac_bits or 8),
-                adc=ADC(bits=self.adc_bits or 8),
-                wire_resistance=self.wire_resistance or 0.0,
-            )
-        given = [name for name in _RRAM_ONLY if getattr(self, name) is not None]
-        if given:
-            raise InputError(f"hardware {self.hardware!r} has no {', '.join(given)}: only rram has")
+            return self._rram()
+        if self.hardware == "photonic":
+            return self._photonic()
         return digital(bits=8) if self.hardware == "int8" else digital()
+
+    def _rram(self) -> Hardware:
+        cell = devices.find(self.device or "Wan2022").with_noise(
+            write=self.write_noise, read=self.read_noise, read_back=self.readback_noise
+        )
+        return rram(
+            cell,
+            dac=DAC(bits=self.dac_bits or 8),
+            adc=ADC(bits=self.adc_bits or 8),
+            wire_resistance=self.wire_resistance or 0.0,
+        )
+
+    def _photonic(self) -> Hardware:
+        loss = self.loss_dB or 0.0
+        process = checked(
+            Imperfections,
+            "settings",
+            phase_std=0.01 if self.phase_noise is None else self.phase_noise,
+            phase_bits=self.phase_bits,
+            splitter_std=self.splitter_std or 0.0,
+            loss_dB=loss,
+            waveguide_loss_dB=loss,
+            crosstalk=ThermalCrosstalk(coefficient=self.crosstalk) if self.crosstalk else None,
+            column_pitch=300e-6,
+            line_pitch=100e-6,
+        )
+        return photonic(
+            imperfections=process,
+            modulator=Modulator(bits=self.dac_bits or 8),
+            adc=ADC(bits=self.adc_bits or 8),
+        )
 
     def build_network(self, task: datasets.Task) -> Network:
         """The network on its hardware."""
@@ -126,15 +191,6 @@ class Experiment:
 
 
 _FRAME = tuple(field.name for field in fields(Experiment))
-_RRAM_ONLY = (
-    "device",
-    "write_noise",
-    "read_noise",
-    "readback_noise",
-    "dac_bits",
-    "adc_bits",
-    "wire_resistance",
-)
 
 
 class Prepared(NamedTuple):

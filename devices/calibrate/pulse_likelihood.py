@@ -78,6 +78,7 @@ LIMIT_MEMORY = 10.0
 
 _RATES = (0.0, 0.003, 0.03, 0.3)  # slopes from which a search may start
 _MEMORIES = (2.0, 10.0, 50.0)  # pulses, likewise
+_PARTS = (0.3, 0.03, 0.003)  # of the readings' jitter that a step may have, likewise
 _CLOSE = 1e-5  # expected gain of log-likelihood at which a search ends
 _MOST_STEPS = 60
 _RIDGE = 1e-10  # keeps a system solvable whose likelihood is flat in one direction
@@ -306,6 +307,8 @@ class Likelihood:
         count, sizes = self.free.size, self._differences
         shifts = np.concatenate([np.diag(sizes), -np.diag(sizes), np.zeros((count, 1))], axis=1)
         innovations, variances = self.innovations(coordinates[:, None] + shifts)
+        if not variances.min() > 0.0:  # lost to rounding, far from any maximum
+            return np.full(count, np.nan), np.full((count, count), np.nan)
         innovation, variance = innovations[:, -1], variances[:, -1]
         of_innovation = (innovations[:, :count] - innovations[:, count:-1]) / (2.0 * sizes)
         of_variance = (variances[:, :count] - variances[:, count:-1]) / (2.0 * sizes)
@@ -374,27 +377,27 @@ def maxima(
 ) -> dict[tuple[Noise, ...], Maximum]:
     """Fit the step law with each of these sets of noises, which are in ``CANDIDATES``.
 
-    A search starts from the better maximum of the sets that lack one noise only, with a guess of
-    that noise: from a guess of everything, all noises at once often end at a lower maximum. The
-    sets on that way, with white noise, are fitted even if they are not asked for.
+    Searches start from the maxima of all sets that lack one noise only, with a guess of that
+    noise, and the best end counts: from a guess of everything, all noises at once often end at a
+    lower maximum. The sets on that way are fitted even if they are not asked for.
     """
     guess = _first_guess(series, law)
     found: dict[tuple[Noise, ...], Maximum] = {}
     for noises in CANDIDATES:
-        on_the_way = "white" in noises and any(set(noises) < set(one) for one in candidates)
-        if noises not in candidates and not on_the_way:
+        if not any(set(noises) <= set(one) for one in candidates):
             continue
         free = np.array(sorted(_of_steps(series) + [i for n in noises for i in OF_NOISE[n]]))
         likelihood = Likelihood(series=series, law=law, free=free, fixed=_noiseless())
-        smaller = [
-            one
+        begins = [
+            one.parameters
             for one in found.values()
             if set(one.noises) < set(noises) and len(one.noises) + 1 == len(noises)
         ]
-        begin = max(smaller, key=lambda one: one.value).parameters if smaller else guess
-        starts = [likelihood.coordinates(one) for one in _with_noises(begin, noises, series)]
-        best = max(starts, key=likelihood.value)
-        coordinates, value = likelihood.climb(best)
+        ends = []
+        for begin in begins or [guess]:
+            starts = [likelihood.coordinates(one) for one in _with_noises(begin, noises, series)]
+            ends.append(likelihood.climb(max(starts, key=likelihood.value)))
+        coordinates, value = max(ends, key=lambda end: end[1])
         found[noises] = Maximum(
             likelihood=likelihood, noises=noises, coordinates=coordinates, value=value
         )
@@ -524,14 +527,22 @@ def _first_guess(series: Series, law: Law) -> Array:
 
 
 def _with_noises(parameters: Array, noises: tuple[Noise, ...], series: Series) -> list[Array]:
-    """These parameters with a first guess of every noise that they lack, one per memory."""
-    guess = parameters.copy()
+    """These parameters with first guesses of every noise that they lack."""
+    filled = parameters.copy()
     jitter = _jitter(series)
-    if "white" in noises and guess[WHITE] == RESOLUTION:
-        guess[WHITE] = jitter
-    if "cycle-to-cycle" in noises and guess[CYCLE_TO_CYCLE] == 0.0:
-        guess[CYCLE_TO_CYCLE] = 0.3 * jitter / guess[STEPS].mean()
-    if "slow" not in noises or guess[SLOW] > 0.0:
-        return [guess]
-    guess[SLOW] = jitter
-    return [np.append(guess[:MEMORY], memory) for memory in _MEMORIES]
+    if "white" in noises and filled[WHITE] == RESOLUTION:
+        filled[WHITE] = jitter
+    guesses = [filled]
+    if "cycle-to-cycle" in noises and filled[CYCLE_TO_CYCLE] == 0.0:
+        largest = jitter / filled[STEPS].mean()
+        guesses = [_changed(one, CYCLE_TO_CYCLE, largest * p) for one in guesses for p in _PARTS]
+    if "slow" in noises and filled[SLOW] == 0.0:
+        guesses = [_changed(one, SLOW, jitter) for one in guesses]
+        guesses = [_changed(one, MEMORY, pulses) for one in guesses for pulses in _MEMORIES]
+    return guesses
+
+
+def _changed(parameters: Array, index: int, value: float) -> Array:
+    changed = parameters.copy()
+    changed[index] = value
+    return changed

@@ -13,7 +13,7 @@ disjoint pairs of reads do: under independent increments the ranks of their magn
 uncorrelated, and their correlation is reported as ``persistence``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -32,8 +32,9 @@ from ..relaxation import Relaxation
 from ..rram import Cell
 from ..state_dependence import StateDependence, StateTable
 from .diagnosis import diagnose
-from .estimate import Estimates, Parameter, Scale
+from .estimate import Estimates, EstimationError, Parameter, Scale
 from .relaxation_likelihood import (
+    CLOCKS,
     Clock,
     Delays,
     State,
@@ -65,7 +66,7 @@ def relaxation(
     *,
     edges: Sequence[float] | None = None,
     onset_s: float | None = None,
-    clock: Clock = "inverse Gaussian",
+    clock: Clock | None = None,
     cell: Cell | None = None,
     name: str = "relaxation",
     columns: Mapping[str, str] | None = None,
@@ -80,7 +81,7 @@ def relaxation(
     edges : S, of the states, ascending; cells outside are left out. By default up to 12 states
         with equally many cells, 300 or more, and much wider than a typical deviation.
     onset_s : of the relaxation, if it is known; it takes three different delays to fit it.
-    clock : law of the jumps, see :class:`~zerohm.devices.Relaxation`.
+    clock : law of the jumps, see :class:`~zerohm.devices.Relaxation`; by default the likelier one.
     cell : what was measured; by default a bare cell called ``name`` whose window is the range of
         the first reads. The 1/f noise that it has counts as known.
     columns, drop_missing : see :func:`~zerohm.devices.calibrate.read_table`.
@@ -111,7 +112,13 @@ def relaxation(
     >>> bool(found.lower < 4e-12 < found.upper)
     True
     """
-    choose("clock", clock, ("inverse Gaussian", "gamma"))
+    if clock is None:
+        options: dict[str, Any] = {
+            "edges": edges, "onset_s": onset_s, "cell": cell, "name": name,
+            "columns": columns, "drop_missing": drop_missing,
+        }  # fmt: skip
+        return _likelier(lambda each: relaxation(table, clock=each, **options))
+    choose("clock", clock, CLOCKS)
     data = read_table(table, "relaxation", columns=columns, drop_missing=drop_missing)
     reads = _deviations(data)
     base = cell_from(reads["first"].to_numpy(), cell=cell, name=name)
@@ -295,9 +302,20 @@ def _law(states: list[State], values: list[Array], clock: Clock) -> Relaxation:
         )
 
     parts: dict[str, Any] = {name: table(at) for at, name in enumerate(_LAW)}
-    if clock != "inverse Gaussian":
-        parts["clock"] = clock
-    return Relaxation(onset_s=float(values[0][5]), **parts)
+    return Relaxation(clock=clock, onset_s=float(values[0][5]), **parts)
+
+
+def _likelier(fit: Callable[[Clock], Calibration]) -> Calibration:
+    """The fit with the likelier clock among those that have a maximum."""
+    found, failure = [], None
+    for clock in CLOCKS:
+        try:
+            found.append(fit(clock))
+        except EstimationError as error:
+            failure = error
+    if failure is not None and not found:
+        raise failure
+    return max(found, key=lambda each: each.estimates.log_likelihood)
 
 
 def _persistence(groups: Mapping[float, pd.DataFrame]) -> tuple[float, float]:

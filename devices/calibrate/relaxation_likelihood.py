@@ -16,7 +16,7 @@ Parameters, in this order: m (S), C (S²), ρ, ℓ (decades), σ (S), t₀ (s).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from .estimate import FLAT, INTERVAL, SINGULAR, Estimates, EstimationError, Para
 from .result import MICRO
 
 Clock = Literal["inverse Gaussian", "gamma"]
+NEGLIGIBLE = 0.01
+"""How far below its maximum, as extrapolated, a log-likelihood may stop."""
+CLOCKS: tuple[Clock, ...] = get_args(Clock)
 Transform = NDArray[np.complex128]
 
 _LN10 = np.log(10.0)
@@ -247,7 +250,8 @@ def climb(states: list[State], *, fixed: bool) -> list[Array]:
         method="BFGS",
         options={"hess_inv0": np.diag(1.0 / curvature), "gtol": 1e-3, "maxiter": 500},
     )
-    if not found.success and np.abs(found.jac).max() > 1.0:
+    missing = 0.5 * float(found.jac @ found.hess_inv @ found.jac)
+    if not found.success and missing > NEGLIGIBLE:
         raise EstimationError(f"no maximum of the composite likelihood: {found.message}")
     return _split(inside(found.x), len(states))
 

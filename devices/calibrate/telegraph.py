@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from zerohm._arrays import Array
 
@@ -173,12 +174,14 @@ def decode(trace: Array, sampling_rate: float) -> Decoded:
     trace : (samples,), S, at equal intervals.
     sampling_rate : Hz.
     """
-    found = _without_traps(trace, sampling_rate)
-    for _ in range(MOST_TRAPS):
-        more = _with_one_more(trace, sampling_rate, found)
-        if more is None:
-            break
-        found = more
+    # Searches of a few parameters lose most of their time to the threads of a matrix library.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = _without_traps(trace, sampling_rate)
+        for _ in range(MOST_TRAPS):
+            more = _with_one_more(trace, sampling_rate, found)
+            if more is None:
+                break
+            found = more
     return found
 
 
@@ -325,7 +328,7 @@ def _climb(
         start,
         method="L-BFGS-B",
         bounds=[(at - 3.0, at + 3.0) for at in start],
-        options={"eps": 1e-5, "ftol": 1e-9},
+        options={"eps": 1e-5, "ftol": 1e-8, "maxiter": 25},
     )
     level, found = unpacked(best.x)
     levels, transition, begin = _chain(found, sampling_rate)

@@ -79,7 +79,7 @@ def take_apart(conductance: Array, sampling_rate: float, label: str) -> Trace:
         )
     parts = decode(conductance, sampling_rate)
     measured = spectrum(conductance - parts.path, sampling_rate)
-    noise, refused = _kinds_of_noise(measured)
+    noise, refused = kinds_of_noise(measured)
     mean = float(conductance.mean())
     blocks = [_noise_estimates(measured, noise, mean)] if noise.fitted else []
     if parts.traps:
@@ -112,7 +112,7 @@ def take_apart(conductance: Array, sampling_rate: float, label: str) -> Trace:
     )
 
 
-def _kinds_of_noise(measured: Spectrum) -> tuple[SpectralFit, dict[str, str]]:
+def kinds_of_noise(measured: Spectrum) -> tuple[SpectralFit, dict[str, str]]:
     """White and 1/f noise, as far as the spectrum has them, and what it has not."""
     inflation = relative_variance(10**6) * 10**6
     both = fit_spectrum(measured, exponent=1.0)

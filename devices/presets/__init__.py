@@ -28,6 +28,7 @@ _MODULES = (
     "GongRasch2022",
     "Hennen2022",
     "Joshi2020",
+    "Levy2024",
     "Milo2021",
     "Nandakumar2019",
     "Nili2020",

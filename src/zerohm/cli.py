@@ -217,7 +217,7 @@ def train(
     method
         noisezo, mezo, backprop or linear.
     hardware
-        rram, digital or int8.
+        rram, photonic, digital or int8.
     device
         Preset name or device card (.json); rram only, Wan2022 if not given.
     set_

@@ -1,0 +1,689 @@
+"""Layers on Mach–Zehnder meshes: a singular value decomposition carried out by light::
+
+    x ─[ DAC, modulators ]─[ mesh V† ]─( attenuators t )─[ mesh U ]─[ homodyne, ADC ]─ · g/τ ─ y
+
+    W = g U diag(t) V†,      y = (g/τ) Re[ mesh U · diag(t) · mesh V† ] x
+
+Inputs are amplitudes with a sign, equally bright at full scale; the local oscillators read the
+real quadrature. τ is the geometric mean of the amplitudes that the losses leave, |det|^(1/N) of
+each mesh, which does not depend on its phases. The gain g is digital and belongs to the programmed
+matrix: its largest singular value divided by ``headroom``. Light is wasted as little as a matrix
+allows, and noise at the detectors is g times as large in units of y: it is relative to the largest
+singular value, whatever the range of single weights would allow.
+
+An attenuator is an MZI in the bar state, t = sin(θ/2). Its phase errs as all phases do, which is
+the only way in which noise reaches the singular values. ``headroom`` below 1 keeps the largest one
+off the maximum at θ = π, where t would not respond to its phase.
+
+**Write noise.** Every programming event leaves an error ε of standard deviation ``phase_std`` at
+each phase shifter. To first order ΔW = Σ ε_k ∂W/∂φ_k, normal, and ∂W/∂φ_k is the outer product of
+what arrives at a phase shifter and what reaches the detectors from there, so that σ(w) is exact at
+first order. A real W is carried out by rotations: only half of what a θ does, and nothing of what
+φ and γ do, is in the quadrature that is read, and ‖σ‖² ≈ s²/4 (outputs + inputs − 2) ‖W‖² with a
+phase noise s (complex fields would have four times as much). σ(w) depends on one weight only
+through norms of rows and columns, dσ/dw ≈ s² w / 2σ, which is taken as 0. Heaters that warm each
+other make the errors of phases, and more so those of weights, correlate.
+
+Sources: Reck 1994; Miller, Photonics Res. 1, 1 (2013); Clements 2016; Shen 2017.
+"""
+
+import math
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from pydantic.dataclasses import dataclass
+
+from zerohm._arrays import Array
+from zerohm._config import STRICT
+from zerohm._errors import InputError, checked
+from zerohm._jit import kernel
+from zerohm._memory import require_memory
+from zerohm._random import stream
+
+from ..crossbar import ADC, Ledger
+from ..devices.laser import Laser
+from ..devices.modulator import Modulator
+from ..devices.optical_readout import HomodyneReadout
+from ..devices.phase_shifter import PhaseShifter
+from ..devices.photodetector import Photodetector
+from ..devices.photonic_energy import PhotonicEnergy
+from ..devices.waveguide import amplitude_factor
+from ..photonics import Chip, Imperfections, Layout, Mesh, Phases, decompose, named_layout
+from ..photonics.correction import correct
+from ..photonics.decomposition import in_one_turn
+from ..photonics.kernels import Complex, Indices
+from .protocol import WriteNoise, check_batch, check_matrix, check_shape
+
+_READ_BACK_RANGE = 1.25
+"""Full scale of reading back, in units of the largest weight that was programmed."""
+_SETTLED = 1e-3
+"""rad, of the thermal transient that is left when programming ends."""
+_ATTENUATORS = "attenuators"
+_SWEEPS = 10
+"""Iterations against crosstalk, each of which reduces the error to a few percent."""
+
+
+class Circuit(NamedTuple):
+    """The chips of one layer, in the order of light."""
+
+    before: Chip
+    """V†, as many ports as the layer has inputs."""
+    attenuators: Chip
+    """MZIs side by side, light in and out on the upper line."""
+    behind: Chip
+    """U, as many ports as the layer has outputs."""
+
+
+class Settings(NamedTuple):
+    """What is asked of the phase shifters of a circuit, and the digital gain that goes with it."""
+
+    gain: float
+    phases: tuple[Phases, Phases, Phases]
+    """In the order of :class:`Circuit`."""
+
+
+@dataclass(frozen=True, kw_only=True, config=STRICT)
+class PhotonicHardware:
+    """Meshes, light and detectors behind the hardware protocol.
+
+    Parameters
+    ----------
+    imperfections : of fabrication and phase drivers; ``phase_std`` is the write noise. Default:
+        0.01 rad of it and nothing else, this project's assumption.
+    layout : of both meshes; the universal ones.
+    corrected : phases are computed with the splitter errors of the chip, which were measured.
+    laser : one per layer, its power shared by all inputs. Local oscillators come on top.
+    modulator : of every input; its ``bits`` are those of the DAC.
+    readout : of every output. The bandwidth of its detector is that of all noise.
+    adc : behind every detector; ``None`` for an exact one.
+    shifter : power, settling and drift of every phase shifter. Its driver's codes and its errors
+        of programming are those of ``imperfections``.
+    energy : of conversions, and the symbol rate.
+    weight_range : largest |weight| times √inputs.
+    output_range : full scale of the ADC, in units of the amplitude that arrives at one output
+        when one input at full scale is sent there as it is.
+    headroom : largest transmission of an attenuator, 0 to 1.
+    read_back_symbols : duration of one measurement of reading back, in symbols, by which the
+        bandwidth of its noise falls.
+    calibrations : measurements of each phase per programming event, averaged.
+    chip, place : which chip, and where on it: the seed of what fabrication leaves to chance.
+        Programming again finds the same devices.
+    precision : floating-point type of the light.
+
+    Raises
+    ------
+    ValueError : a value outside its range, or a shifter with codes or errors of its own.
+    """
+
+    imperfections: Imperfections = Imperfections(phase_std=0.01)
+    layout: Literal["clements", "reck", "diamond"] = "clements"
+    corrected: bool = False
+    laser: Laser = Laser()
+    modulator: Modulator = Modulator(bits=8)
+    readout: HomodyneReadout = HomodyneReadout(detector=Photodetector(bandwidth=1e9))
+    adc: ADC | None = ADC(bits=8)
+    shifter: PhaseShifter = PhaseShifter()
+    energy: PhotonicEnergy = PhotonicEnergy()
+    weight_range: Annotated[float, Field(gt=0)] = 6.0
+    output_range: Annotated[float, Field(gt=0)] = 2.0
+    headroom: Annotated[float, Field(gt=0, le=1)] = 0.9
+    read_back_symbols: Annotated[int, Field(ge=1)] = 16
+    calibrations: Annotated[float, Field(ge=1)] = 1.0
+    chip: Annotated[int, Field(ge=0)] = 0
+    place: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["float32", "float64"] = "float32"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.shifter.bits is not None or self.shifter.programming_noise:
+            raise ValueError(
+                "shifter has bits or programming_noise of its own: give them as phase_bits and "
+                "phase_std of the imperfections"
+            )
+        if self.adc is not None and not self.adc.ideal:
+            raise ValueError("layers take an ADC without errors of its own in this version")
+        return self
+
+    @property
+    def name(self) -> str:
+        return "photonic"
+
+    @property
+    def citations(self) -> tuple[str, ...]:
+        components = (self.shifter, self.modulator, self.energy)
+        keys = ["Miller2013", "Clements2016", "Shen2017"]
+        if self.corrected:
+            keys.append("Bandyopadhyay2021")
+        keys += [key for component in components for key in component.citations]
+        return tuple(dict.fromkeys(keys))
+
+    @property
+    def cells_per_weight(self) -> int:
+        """1: weights have no cells of their own, and every programming event writes all of them."""
+        return 1
+
+    def weight_limit(self, inputs: int) -> float:
+        """Largest |weight| of a layer with this many inputs."""
+        return self.weight_range / math.sqrt(inputs)
+
+    def at(self, place: int) -> Self:
+        """Other devices of the same chip."""
+        return replace(self, place=place)
+
+    def tightened(self, factor: float) -> Self:
+        """The same hardware with ``factor`` times the phase noise, by 1/factor² calibrations."""
+        process = replace(self.imperfections, phase_std=factor * self.imperfections.phase_std)
+        return replace(
+            self, imperfections=process, calibrations=max(self.calibrations / factor**2, 1.0)
+        )
+
+    def prepared_near(self, weights: Array) -> Self:
+        """Itself: programming takes no circuit to be solved."""
+        return self
+
+    def program(self, weights: Array, *, rng: Generator, copies: int = 1) -> "ProgrammedPhotonic":
+        """Set the phase shifters for the weights (out, in).
+
+        ``copies`` are as many programming events of the same chip.
+
+        Raises
+        ------
+        InputError : weights that are NaN or beyond ``weight_limit``.
+        """
+        return ProgrammedPhotonic(self, weights, rng=rng, copies=copies)
+
+    def circuit(self, outputs: int, inputs: int) -> Circuit:
+        """The chips of a layer of this size; the same at every call."""
+        process = replace(self.imperfections, phase_std=0.0)
+        return _fabricated(process, self.layout, self.chip, self.place, outputs, inputs)
+
+    def settings(self, weights: Array) -> Settings:
+        """Phases that are asked for, all in [0, 2π), and the gain, for weights (out, in).
+
+        Raises
+        ------
+        InputError : weights that are NaN or beyond ``weight_limit``, or a splitter that cannot
+            be corrected.
+        """
+        outputs, inputs = weights.shape
+        limit = self.weight_limit(inputs)
+        largest = float(np.abs(weights).max())
+        if not largest <= limit * (1 + 1e-5):  # NaN compares false
+            raise InputError(
+                f"weights reach {largest:g}, but {inputs} inputs can store at most ±{limit:g}: "
+                "clip or rescale them, or raise weight_range"
+            )
+        chips = self.circuit(outputs, inputs)
+        left, values, right = np.linalg.svd(weights.astype(np.float64))
+        gain = float(values[0]) / self.headroom or limit
+        theta = 2.0 * np.arcsin(values / gain)
+        # Upright: the amplitude behind an attenuator is real.
+        upright = Phases(theta, -0.5 * (math.pi + theta), np.zeros(2 * theta.size))
+        phases = [decompose(right, chips.before.layout), upright]
+        phases.append(decompose(left, chips.behind.layout))
+        if self.corrected:
+            phases = [
+                correct(
+                    ideal,
+                    chip.layout,
+                    first_error=chip.first_error,
+                    second_error=chip.second_error,
+                ).phases
+                for ideal, chip in zip(phases, chips, strict=True)
+            ]
+        before, (theta, phi, gamma), behind = phases
+        attenuators = Phases(theta, in_one_turn(phi + gamma[::2]), np.zeros(2 * theta.size))
+        return Settings(
+            gain,
+            (
+                for_heaters(before, chips.before),
+                attenuators,
+                for_heaters(behind, chips.behind),
+            ),
+        )
+
+    def write_noise(self, weights: Array) -> WriteNoise:
+        """Statistics of the write noise of these weights (out, in), exact to first order."""
+        outputs, inputs = weights.shape
+        require_memory(
+            32.0 * (inputs**2 + outputs**2) * (inputs + outputs),
+            f"the write noise of {outputs} × {inputs} weights",
+            "take smaller layers",
+        )
+        chips, asked = self.circuit(outputs, inputs), self.settings(weights)
+        before, attenuators, behind = (
+            Mesh(chip.layout, *chip.program(*phases), chip)
+            for chip, phases in zip(chips, asked.phases, strict=True)
+        )
+        passed = attenuators.matrices()[0, :, 0, 0]
+        rank = passed.size
+        arriving = np.zeros((outputs, inputs), np.complex128)
+        arriving[:rank] = passed[:, None] * before.matrix()[:rank]
+        leaving = np.zeros((outputs, inputs), np.complex128)
+        leaving[:, :rank] = behind.matrix()[:, :rank] * passed
+        slope = attenuators.matrix_slopes()[0, :, 0, 0]
+        away = np.stack((slope, 1j * passed)).reshape(2, -1, 1) * behind.matrix().T[:rank]
+        to = np.stack(2 * (before.matrix()[:rank],))
+        ways = (
+            _ways(before, np.eye(inputs) + 0j, leaving),
+            (away.reshape(-1, outputs), to.reshape(-1, inputs)),
+            _ways(behind, arriving, np.eye(outputs) + 0j),
+        )
+        variance = sum(
+            _variance(*way, chip.crosstalk if chip.process.crosstalk else None)
+            for way, chip in zip(ways, chips, strict=True)
+        )
+        scale = self.imperfections.phase_std * asked.gain / transmission(chips)
+        std: Array = (scale * np.sqrt(variance)).astype(np.result_type(weights, np.float32))
+        return WriteNoise(std=std, std_slope=np.zeros((), std.dtype), density="gaussian")
+
+    def read_back_std(self, weights: Array) -> Array:
+        """Standard deviation of reading each weight back: detector, laser and ADC's rounding."""
+        chips = self.circuit(*weights.shape)
+        gain = self.settings(weights).gain
+        readout, unit = self.read_back_readout, self.unit_field(chips)
+        current = float(readout.expected(np.array(unit + 0j)))
+        fields = weights.astype(np.float64) * (unit / gain)
+        variance = readout.variance(fields + 0j) * (gain / current) ** 2
+        variance += (0.5 * weights * self.laser.relative_std(readout.detector.bandwidth)) ** 2
+        if self.adc is not None:
+            variance += self.adc.step(gain * read_back_range(weights, gain)) ** 2 / 12.0
+        std: Array = np.sqrt(variance).astype(np.result_type(weights, np.float32))
+        return std
+
+    @property
+    def read_back_readout(self) -> HomodyneReadout:
+        """The readout in the longer time of reading back."""
+        detector = self.readout.detector
+        slow = replace(detector, bandwidth=detector.bandwidth / self.read_back_symbols)
+        return replace(self.readout, detector=slow)
+
+    def unit_field(self, chips: Circuit) -> float:
+        """√W at an output to which one input at full scale is sent as it is."""
+        share = self.laser.power / chips.before.layout.ports
+        loss = amplitude_factor(self.modulator.insertion_loss_dB)
+        return math.sqrt(share) * loss * transmission(chips)
+
+
+class ProgrammedPhotonic:
+    """Meshes that hold one layer; see :class:`zerohm.mapping.Programmed`."""
+
+    def __init__(
+        self, hardware: PhotonicHardware, weights: Array, *, rng: Generator, copies: int
+    ) -> None:
+        check_matrix(weights)
+        if copies < 1:
+            raise InputError(f"copies={copies!r} must be at least 1")
+        self.ledger = Ledger()
+        self._hardware = hardware
+        self._copies = copies
+        self._dtype = np.dtype(hardware.precision).type
+        self._weights = weights.astype(np.float64)
+        self._chips = hardware.circuit(*weights.shape)
+        self._gain, phases = hardware.settings(self._weights)
+        law = replace(hardware.shifter, programming_noise=hardware.imperfections.phase_std)
+        self._shifters = [
+            Shifters(chip, law, asked, copies, rng)
+            for chip, asked in zip(self._chips, phases, strict=True)
+        ]
+        self._finish(sum(shifters.count for shifters in self._shifters))
+
+    def apply(self, x: Array, *, rng: Generator) -> Array:
+        """W·x for a batch through DAC, modulators, meshes, detectors and ADC.
+
+        Raises
+        ------
+        InputError : inputs of another shape or NaN, or light beyond what the detectors take.
+        """
+        x = np.asarray(x, dtype=self._dtype)
+        check_batch(x, self._weights.shape[1], self._copies)
+        hardware = self._hardware
+        vectors = self._copies * x.shape[-2]
+        self.ledger.vectors += vectors
+        self.ledger.dac_saturations += int(np.count_nonzero(np.abs(x) > 1))
+        values = np.clip(x, -1.0, 1.0)
+        spent = self._spent(values, vectors)
+        self.ledger.energy_J["array"] += spent["laser"] + spent["heaters"]
+        self.ledger.energy_J["dac"] += spent["dac"] + spent["modulators"]
+        self.ledger.energy_J["adc"] += spent["receivers"] + spent["adc"]
+        self.ledger.time_s += x.shape[-2] / hardware.energy.symbol_rate
+        return self._measure(values, hardware.readout, hardware.output_range, rng)
+
+    def read_back(self, *, rng: Generator) -> Array:
+        """Weights as the converter reports them: one input after the other, at full scale."""
+        hardware, (outputs, inputs) = self._hardware, self._weights.shape
+        unit_vectors = np.eye(inputs, dtype=self._dtype)
+        symbols = hardware.read_back_symbols
+        spent = self._spent(unit_vectors, self._copies * inputs, symbols)
+        self.ledger.energy_J["read_back"] += sum(spent.values())
+        self.ledger.cells_read_back += self._copies * outputs * inputs
+        self.ledger.time_s += inputs * symbols / hardware.energy.symbol_rate
+        full_scale = read_back_range(self._weights, self._gain)
+        columns = self._measure(unit_vectors, hardware.read_back_readout, full_scale, rng)
+        return np.swapaxes(columns, -1, -2)
+
+    def rewrite(self, weights: Array, where: NDArray[np.bool_], *, rng: Generator) -> None:
+        """Set the phases for a matrix with the selected weights new.
+
+        Every phase has a part in every weight, so all weights change a little: phase shifters
+        that get another code have new errors, the others keep theirs.
+
+        Raises
+        ------
+        InputError : shapes other than the layer's, or weights beyond the limit.
+        """
+        check_shape("weights", weights, self._weights.shape)
+        check_shape("where", where, self._weights.shape)
+        target = np.where(where, weights, self._weights)
+        settings = self._hardware.settings(target)
+        if not where.any():
+            return
+        self._weights, self._gain = target, settings.gain
+        changed = [
+            shifters.rewrite(asked, rng)
+            for shifters, asked in zip(self._shifters, settings.phases, strict=True)
+        ]
+        self._finish(sum(changed))
+
+    def advance(self, seconds: float, *, rng: Generator) -> None:
+        """Let the phases drift."""
+        for shifters in self._shifters:
+            shifters.advance(seconds, rng)
+        self._meshes = [shifters.mesh() for shifters in self._shifters]
+
+    @property
+    def truth(self) -> Array:
+        """The weights that noiseless detectors and exact converters would show."""
+        before, _, behind = self._meshes
+        rank = self._transmitted.shape[-1]
+        into = self._transmitted[..., :, None] * before.matrix()[..., :rank, :]
+        fields = behind.matrix()[..., :, :rank] @ into
+        weights: Array = fields.real * (self._gain / transmission(self._chips))
+        return weights.astype(self._dtype)
+
+    @property
+    def _transmitted(self) -> Complex:
+        """(…, rank) amplitudes behind the attenuators."""
+        found: Complex = self._meshes[1].matrices()[..., 0, 0]
+        return found[0] if self._copies == 1 else found
+
+    def _measure(
+        self, values: Array, readout: HomodyneReadout, full_scale: float, rng: Generator
+    ) -> Array:
+        """Numbers that come back for numbers that go in; full scale in the unit of apply's."""
+        hardware, (outputs, inputs) = self._hardware, self._weights.shape
+        before, _, behind = self._meshes
+        light = before.propagate(hardware.modulator.encode(values, hardware.laser.power / inputs))
+        rank = self._transmitted.shape[-1]
+        passed = np.zeros((*light.shape[:-1], outputs), light.dtype)
+        passed[..., :rank] = light[..., :rank] * self._transmitted[..., None, :]
+        fields = behind.propagate(passed)
+        # The circuit is linear: a fluctuation of the laser may as well come at its end.
+        powers = hardware.laser.powers(
+            (*fields.shape[:-1], 1), rng, bandwidth=readout.detector.bandwidth, dtype=self._dtype
+        )
+        fields *= np.sqrt(powers / self._dtype(hardware.laser.power))
+        current = readout.read(fields, rng)
+        unit = float(readout.expected(np.array(hardware.unit_field(self._chips) + 0j)))
+        if hardware.adc is not None:
+            ends = hardware.adc.full_scale or full_scale * unit
+            current, saturated = hardware.adc.convert(current, ends)
+            self.ledger.adc_saturations += saturated
+        return current * self._dtype(self._gain / unit)
+
+    def _spent(self, values: Array, vectors: int, symbols: int = 1) -> dict[str, float]:
+        """J by part for numbers sent in some vectors, each of them for some symbols."""
+        hardware, (outputs, inputs) = self._hardware, self._weights.shape
+        bits, adc = hardware.modulator.bits, hardware.adc
+        self.ledger.dac_conversions += vectors * inputs * (bits is not None)
+        self.ledger.adc_conversions += vectors * outputs * (adc is not None)
+        sent = float(hardware.modulator.symbol_energy(values).sum())
+        spent = hardware.energy.inference(
+            vectors=vectors,
+            laser_power=self._laser_power * symbols,
+            heater_power=self._heater_power * symbols,
+            inputs=inputs,
+            outputs=outputs,
+            dac_bits=bits or 0,
+            adc_bits=0 if adc is None else adc.bits,
+            modulation_energy=sent * vectors * inputs / max(values.size, 1),
+        )
+        return spent if adc is not None else spent | {"adc": 0.0}
+
+    def _finish(self, changed: int) -> None:
+        """Count a programming event that gave new codes to some shifters of every copy."""
+        hardware, copies = self._hardware, self._copies
+        self._meshes = [shifters.mesh() for shifters in self._shifters]
+        self._heater_power = sum(
+            float(hardware.shifter.power(np.concatenate(shifters.asked)).sum())
+            for shifters in self._shifters
+        )
+        seconds = hardware.shifter.settling_time(tolerance=_SETTLED)
+        spent = hardware.energy.update(
+            heaters=copies * changed,
+            laser_power=copies * self._laser_power,
+            heater_power=copies * self._heater_power,
+            bits=hardware.imperfections.phase_bits or 0,
+            settling_time=seconds,
+        )
+        again = hardware.calibrations - 1.0
+        self.ledger.cell_writes += copies * self._weights.size
+        self.ledger.pulses += copies * changed * hardware.calibrations
+        self.ledger.verify_reads += copies * changed * again
+        self.ledger.energy_J["write"] += sum(spent.values())
+        self.ledger.energy_J["verify"] += sum(spent.values()) * again
+        self.ledger.time_s += seconds * hardware.calibrations
+
+    @property
+    def _laser_power(self) -> float:
+        """W from the wall, local oscillators included."""
+        laser, readout = self._hardware.laser, self._hardware.readout
+        light = laser.power + self._weights.shape[0] * readout.local_oscillator_power
+        return light / laser.efficiency
+
+
+class Shifters:
+    """Phase shifters of one chip: what is asked of them, and how far off they are."""
+
+    def __init__(
+        self, chip: Chip, law: PhaseShifter, asked: Phases, copies: int, rng: Generator
+    ) -> None:
+        self.asked = asked
+        self._chip, self._law = chip, law
+        self._lead = () if copies == 1 else (copies,)
+        self._state = law.start(np.zeros((*self._lead, self._codes(asked).size)), rng)
+
+    @property
+    def count(self) -> int:
+        """Number of phase shifters; behind attenuators there are none."""
+        layout = self._chip.layout
+        return 2 * layout.mzis + (0 if layout.name == _ATTENUATORS else layout.ports)
+
+    def rewrite(self, asked: Phases, rng: Generator) -> int:
+        """Ask for other phases; the number of shifters that got another code."""
+        changed = self._codes(asked) != self._codes(self.asked)
+        number = np.count_nonzero(changed)
+        fresh = self._law.start(np.zeros((*self._lead, number)), rng)
+        self._law.merge(self._state, fresh, changed, rng)
+        self.asked = asked
+        return number
+
+    def advance(self, seconds: float, rng: Generator) -> None:
+        """Let the phases drift."""
+        self._law.advance(self._state, seconds, rng)
+
+    def mesh(self) -> Mesh:
+        """The chip with the phases that are in the light."""
+        chip, layout = self._chip, self._chip.layout
+        off = self._law.deviation(self._state, self._codes(self.asked))
+        if chip.process.crosstalk is not None:
+            off = (chip.crosstalk @ np.atleast_2d(off).T).T.reshape(off.shape)
+        parts = np.split(off, [layout.mzis, 2 * layout.mzis], axis=-1)
+        phases = (a + b for a, b in zip(chip.program(*self.asked), parts, strict=True))
+        return Mesh(layout, *phases, chip)
+
+    def _codes(self, phases: Phases) -> Array:
+        """Phases of all shifters on the drivers' grid."""
+        flat = np.concatenate(phases)
+        bits = self._chip.process.phase_bits
+        return flat if bits is None else PhaseShifter(bits=bits).quantise(flat)
+
+
+@lru_cache(maxsize=128)
+def _fabricated(
+    process: Imperfections, layout: str, chip: int, place: int, outputs: int, inputs: int
+) -> Circuit:
+    """The chips at one place, always the same ones."""
+    rank = min(outputs, inputs)
+    upper = 2 * np.arange(rank)
+    attenuators = Layout(
+        name=_ATTENUATORS,
+        ports=2 * rank,
+        lines=2 * rank,
+        columns=1,
+        column=np.zeros(rank, np.int64),
+        upper=upper,
+        lower=upper + 1,
+        universal=False,
+    )
+    apart = replace(process, crosstalk=None)
+    parts = (
+        ("before", process, named_layout(layout, inputs)),
+        (_ATTENUATORS, apart, attenuators),
+        ("behind", process, named_layout(layout, outputs)),
+    )
+    return Circuit(
+        *(law.fabricate(where, stream(chip, "fabrication", place, name)) for name, law, where in parts)
+    )
+
+
+def for_heaters(phases: Phases, chip: Chip) -> Phases:
+    """Phases to ask for, in [0, 2π], so that with crosstalk the light has the given ones.
+
+    A heater that had to cool gets another 2π. Where that is what warms its neighbours enough for
+    it to be too much, there is no solution, and the phase stays a little off.
+    """
+    if chip.process.crosstalk is None:
+        return phases
+    target = np.concatenate(phases)
+    asked = target
+    for _ in range(_SWEEPS):
+        asked = in_one_turn(target + asked - chip.crosstalk @ asked)
+    turns = 2 * math.pi * np.rint((chip.crosstalk @ asked - target) / (2 * math.pi))
+    for _ in range(_SWEEPS):
+        asked = np.clip(target + turns + asked - chip.crosstalk @ asked, 0.0, 2 * math.pi)
+    mzis = chip.layout.mzis
+    return Phases(*np.split(asked, [mzis, 2 * mzis]))
+
+
+def transmission(chips: Circuit) -> float:
+    """Geometric mean of the amplitudes that losses leave, attenuators fully open."""
+    logarithm = sum(
+        float(np.log(chip.transmission).sum() + np.log(chip.output_transmission).sum())
+        / chip.layout.lines
+        for chip in chips
+    )
+    return math.exp(logarithm)
+
+
+def read_back_range(weights: Array, gain: float) -> float:
+    """Full scale of reading back, in units of the gain."""
+    return _READ_BACK_RANGE * (float(np.abs(weights).max()) / gain or 1.0)
+
+
+def _ways(mesh: Mesh, arriving: Complex, leaving: Complex) -> tuple[Complex, Complex]:
+    """Light to and from every phase shifter of a mesh: (P, outputs), (P, inputs).
+
+    The matrix of the circuit changes by the outer product of both, per rad. Phase shifters are
+    in the order theta, phi, gamma.
+
+    arriving : (ports, inputs), field at every port before the mesh, of every input.
+    leaving : (outputs, ports), field at every output, of every port behind the mesh.
+    """
+    layout, factors = mesh.layout, mesh.output_factors()[0]
+    ports, mzis = layout.ports, layout.mzis
+    into = np.zeros((layout.lines, arriving.shape[1]), np.complex128)
+    into[:ports] = arriving
+    out_of = np.zeros((layout.lines, leaving.shape[0]), np.complex128)
+    out_of[:ports] = leaving.T * factors[:ports, None]
+    to = np.empty((2 * mzis + ports, into.shape[1]), np.complex128)
+    away = np.empty((2 * mzis + ports, out_of.shape[1]), np.complex128)
+    away[2 * mzis :] = 1j * out_of[:ports]
+    cells = mesh.matrices()[0], mesh.matrix_slopes()[0], layout.upper, layout.lower
+    follow(*cells, into, to)
+    retrace(*cells, out_of, away)
+    to[2 * mzis :] = into[:ports]
+    return away, to
+
+
+def _variance(away: Complex, to: Complex, crosstalk: Any) -> Array:
+    """Σ_k (Re Σ_l X_lk a_l b_l)² of the ways a to and b from phase shifters, per rad²."""
+    if crosstalk is None:
+        squares = np.square(np.abs(away)).T @ np.square(np.abs(to))
+        return np.maximum(0.5 * (squares + (np.square(away).T @ np.square(to)).real), 0.0)
+    variance = np.empty((away.shape[1], to.shape[1]))
+    for i, way in enumerate(away.T):
+        slopes = (way[:, None] * to).real
+        variance[i] = np.square(crosstalk.T @ slopes).sum(axis=0)
+    return variance
+
+
+@kernel
+def follow(
+    matrices: Complex, slopes: Complex, upper: Indices, lower: Indices, light: Complex, seen: Complex
+) -> None:
+    """Light (lines, vectors) forwards through all MZIs, in place; what arrives at their shifters.
+
+    matrices, slopes : (M, 2, 2) T and dT/dθ, the latter of rank one. seen : (2M + …, vectors),
+    written: what the internal and then what the external phase shifters see, the former in the
+    unit of the first row of the slope.
+    """
+    mzis = upper.size
+    for m in range(mzis):
+        u, v, t, s = upper[m], lower[m], matrices[m], slopes[m]
+        for j in range(light.shape[1]):
+            x, y = light[u, j], light[v, j]
+            seen[m, j], seen[mzis + m, j] = s[0, 0] * x + s[0, 1] * y, x
+            light[u, j], light[v, j] = t[0, 0] * x + t[0, 1] * y, t[1, 0] * x + t[1, 1] * y
+
+
+@kernel
+def retrace(
+    matrices: Complex, slopes: Complex, upper: Indices, lower: Indices, light: Complex, seen: Complex
+) -> None:
+    """Light (lines, vectors) backwards, in place; what leaves the shifters for it.
+
+    The counterpart of :func:`follow`: the product of what both write is the change of light.
+    """
+    mzis = upper.size
+    for m in range(mzis - 1, -1, -1):
+        u, v, t = upper[m], lower[m], matrices[m]
+        ratio = slopes[m, 1, 0] / slopes[m, 0, 0]
+        for j in range(light.shape[1]):
+            x, y = light[u, j], light[v, j]
+            back = t[0, 0] * x + t[1, 0] * y
+            seen[m, j], seen[mzis + m, j] = x + ratio * y, 1j * back
+            light[u, j], light[v, j] = back, t[0, 1] * x + t[1, 1] * y
+
+
+def photonic(**options: Any) -> PhotonicHardware:
+    """Photonic meshes; ``options`` are the fields of :class:`PhotonicHardware`.
+
+    Raises
+    ------
+    InputError : an unknown option or a value outside its range.
+
+    Examples
+    --------
+    >>> from zerohm.photonics import Imperfections
+    >>> hardware = photonic(imperfections=Imperfections(splitter_std=0.01, phase_bits=8))
+    >>> state = hardware.program(np.zeros((3, 5)), rng=np.random.default_rng(0))
+    >>> state.apply(np.ones((2, 5)), rng=np.random.default_rng(1)).shape
+    (2, 3)
+    """
+    return checked(PhotonicHardware, "photonic", **options)
