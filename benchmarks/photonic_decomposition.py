@@ -10,6 +10,7 @@ imported. Times are CPU times of one thread, medians of repeats in one process.
 import importlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,25 +88,23 @@ def main() -> None:
         unitary, layout = haar(ports), clements(ports)
         phases = decompose(unitary, layout)
         made = Mesh(layout, *phases).matrix()
-        ours = median(lambda u=unitary, m=layout: decompose(u, m), 7 if ports > 64 else 51)
+        ours = median(partial(decompose, unitary, layout), 7 if ports > 64 else 51)
         norm, largest = np.linalg.norm(made - unitary), np.abs(made - unitary).max()
         print(f"N = {ports}: {1e3 * ours:.3f} ms, round trip ‖ΔU‖ = {norm:.1e}, max {largest:.1e}")
         errors = 0.02 * np.random.default_rng(0).standard_normal((2, layout.mzis))
-        correct(phases, layout, first_error=errors[0], second_error=errors[1])
-        corrected = median(
-            lambda p=phases, m=layout, e=errors: correct(p, m, first_error=e[0], second_error=e[1]),
-            7,
-        )
+        correction = partial(correct, phases, layout, first_error=errors[0], second_error=errors[1])
+        correction()  # compiles
+        corrected = median(correction, 7)
         print(f"    error correction {1e3 * corrected:.3f} ms")
         if ports > LARGEST_FOR_PYTHON:
             continue
         assert dense(unitary) < 1e-12
-        reference = median(lambda u=unitary: dense(u), 1)
+        reference = median(partial(dense, unitary), 1)
         print(f"    embedded matrices {1e3 * reference:.0f} ms, ratio {reference / ours:.0f}")
         if other is None:
             print("    interferometer not measured (not installed)")
         else:
-            theirs = median(lambda u=unitary: other(u), 1)
+            theirs = median(partial(other, unitary), 1)
             print(f"    interferometer {1e3 * theirs:.0f} ms, ratio {theirs / ours:.0f}")
 
 

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import curve_fit
 
-from zerohm.devices.calibrate.pulse_likelihood import Series, corrected, maxima
+from zerohm.devices.calibrate.pulse_estimates import corrected, maxima
+from zerohm.devices.calibrate.pulse_likelihood import Series
 from zerohm.devices.calibrate.pulses import pulses
 
 COUNT, REPEATS = 1000, 20
@@ -86,9 +87,7 @@ def main() -> None:
 
     fit, full = timed(lambda: pulses(table))
     chosen = tuple(fit.goodness["noises"].split(" + "))
-    _, bare = timed(
-        lambda: corrected(maxima(series, "soft bounds", [chosen])[chosen])  # type: ignore[list-item]
-    )
+    _, bare = timed(lambda: corrected(maxima(series, "soft bounds", [chosen])[chosen]))
     (residual, finite), scipy_time = timed(lambda: closed_form(weights))
 
     print(f"{'time of':44s}  min/ms  med/ms  CPU min/ms   (of {REPEATS})")

@@ -86,8 +86,8 @@ class Laser:
         if std > LARGEST_RELATIVE_STD:
             raise InputError(
                 f"RIN of {self.rin_dB_per_Hz:g} dB/Hz in {bandwidth:g} Hz is a relative noise of "
-                f"{std:.2g}, above {LARGEST_RELATIVE_STD:g}, where a normal law would give negative "
-                "powers: reduce rin_dB_per_Hz or the bandwidth"
+                f"{std:.2g}, above {LARGEST_RELATIVE_STD:g}, where a normal law would give "
+                "negative powers: reduce rin_dB_per_Hz or the bandwidth"
             )
         return std
 

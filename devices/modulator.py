@@ -76,8 +76,8 @@ class Modulator:
         wrong = ~(np.abs(asked) <= 1)
         if np.any(wrong):
             raise InputError(
-                f"{np.count_nonzero(wrong)} of {asked.size} inputs, {asked[wrong].flat[0]:g} first, "
-                "do not lie between -1 and 1: a modulator attenuates, scale the inputs"
+                f"{np.count_nonzero(wrong)} of {asked.size} inputs, {asked[wrong].flat[0]:g} "
+                "first, do not lie between -1 and 1: a modulator attenuates, scale the inputs"
             )
         share = 2.0 / math.pi * np.arcsin(asked)  # of V_π
         if self.bits is not None:

@@ -48,7 +48,7 @@ class PhaseShifter:
     ----------
     half_wave_power : P_π, W. Default: 24.77 mW, a doped silicon heater (Harris 2014).
     offset : φ₀, rad.
-    resistance : R, Ω. Default: this project's assumption, for a few volts at 2π.
+    resistance : R, Ω. Default: this project's assumption, 7 V at 2π.
     max_power : W, that driver and heater bear. Default: this project's assumption, 3.2 P_π.
     bits : of the driver, 1 to 24; ``None`` for a continuous one.
     uniform_in : what the codes divide into equal parts.

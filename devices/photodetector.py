@@ -29,9 +29,10 @@ class Photodetector:
         i = R P + I_d + noise,   variance 2 q (R P + I_d) B + 4 k T B / R_L
 
     Shot noise of photocurrent and dark current, and Johnson–Nyquist noise of the load, all white
-    within the bandwidth B (equivalent noise bandwidth) and normal: there are many electrons in
-    1/2B. The mean dark current is constant and known, and subtracted from what is read. The
-    response is linear up to ``saturation_power``; beyond it there is no model.
+    within the bandwidth B (equivalent noise bandwidth) and normal, which holds where there are
+    many electrons in 1/2B or the noise of the load is the larger one. The mean dark current is
+    constant and known, and subtracted from what is read. The response is linear up to
+    ``saturation_power``; beyond it there is no model.
 
     The noise of the load is that of a resistor: R_L = 166 Ω in 20 GHz is 1.41 µA rms, as of an
     amplifier with 10 pA/√Hz.
@@ -71,8 +72,8 @@ class Photodetector:
     def _at_most_one_electron_per_photon(self) -> Self:
         if self.quantum_efficiency > 1:
             raise ValueError(
-                f"responsivity={self.responsivity:g} A/W is {self.quantum_efficiency:.3g} electrons "
-                f"per photon of {self.wavelength:g} m; at most "
+                f"responsivity={self.responsivity:g} A/W is {self.quantum_efficiency:.3g} "
+                f"electrons per photon of {self.wavelength:g} m; at most "
                 f"{self.responsivity / self.quantum_efficiency:.4g} A/W"
             )
         return self
@@ -133,9 +134,10 @@ class Photodetector:
         wrong = ~((light >= 0) & (light <= self.saturation_power))
         if np.any(wrong):
             raise InputError(
-                f"{np.count_nonzero(wrong)} of {light.size} optical powers, {light[wrong].flat[0]:g} "
-                f"W first, do not lie between 0 and saturation_power={self.saturation_power:g} W, "
-                "where the detector is linear: attenuate the light"
+                f"{np.count_nonzero(wrong)} of {light.size} optical powers, "
+                f"{light[wrong].flat[0]:g} W first, do not lie between 0 and "
+                f"saturation_power={self.saturation_power:g} W, where the detector is linear: "
+                "attenuate the light"
             )
         return light
 

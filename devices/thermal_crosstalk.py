@@ -125,7 +125,8 @@ class PhaseShifterArray:
 
     Parameters
     ----------
-    design : driver and limits of every shifter.
+    design : driver and limits of every shifter. Its ``nearest_power`` rounds powers to codes, for
+        shifters that differ in codes uniform in power or voltage.
     crosstalk : C, (M, M) with diagonal 1, dense or sparse; kept as ``crosstalk``, sparse.
     half_wave_power : (M,), W; by default that of the design.
     offset : (M,), rad; by default that of the design.

@@ -46,7 +46,7 @@ def to_convention(name: str, phases: Phases, layout: Layout) -> tuple[Array, Arr
     Returns
     -------
     clements2016 : t (M,) in [0, π/2], φ (M,) and the phases at the outputs (N,).
-    neurophox : θ, φ (N, N//2) and γ (N,) at the inputs. All but t and θ are in [0, 2π).
+    neurophox : θ, φ (N, N//2) and γ (N,) at the inputs. All phases but t are in [0, 2π).
 
     Raises
     ------

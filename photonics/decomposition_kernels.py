@@ -191,10 +191,10 @@ def null(
 ) -> None:
     """Strip the MZIs off a matrix; what carry_phases takes is written for every stripped MZI.
 
-    re, im : (N, N or more) unitary matrix in the first N columns, destroyed. right, row, column, mzi : sequence of nullings.
-    upper, theta, phi : (M,), after : (M, 2), line : (lines,) of the mesh. A left MZI stands in
-    the product as T† = −exp(−iθ) diag(exp(−iφ), 1) T(θ, 0); the diagonal matrix that remains
-    stands behind the last right MZI of every line.
+    re, im : (N, N or more) unitary matrix in the first N columns, destroyed. right, row, column,
+    mzi : sequence of nullings. upper, theta, phi : (M,), after : (M, 2), line : (lines,) of the
+    mesh. A left MZI stands in the product as T† = −exp(−iθ) diag(exp(−iφ), 1) T(θ, 0); the
+    diagonal matrix that remains stands behind the last right MZI of every line.
     """
     ports = re.shape[0]
     last = np.full(ports, -1)
@@ -233,9 +233,9 @@ def null_butterfly(
 ) -> None:
     """The same for a butterfly: columns from the outputs on, whole blocks of elements at a time.
 
-    re, im : as there, on return diagonal if it was a butterfly. In front of its MZI
-    a line carries light of a block of inputs only: φ and θ are those that bring the light of
-    either block together on one line.
+    re, im : as there, on return diagonal if it was a butterfly. In front of its MZI a line
+    carries light of a block of inputs only: φ and θ are those that bring the light of either
+    block together on one line.
     """
     for m in range(upper.size - 1, -1, -1):
         u, v = upper[m], lower[m]

@@ -44,8 +44,8 @@ class Imperfections:
     loss_dB : of every way through an MZI. Losses are positive and attenuate: the amplitude
         falls by 10^(−dB/20).
     waveguide_loss_dB : of the waveguide in which a line passes a column without an MZI.
-    splitter_std : rad, standard deviation of the error x of a coupler B(π/4 + x), Gaussian. It
-        turns the splitting ratio into cos²(π/4 + x), 1/2 − x to first order.
+    splitter_std : rad, standard deviation of the error x of a coupler B(π/4 + x), Gaussian: the
+        share sin²(π/4 + x) of the power crosses, 1/2 + x to first order.
     splitter_correlation : between the two couplers of an MZI, −1 to 1.
     correlation_length : m, of the splitter errors over the chip: those of two MZIs at a distance
         d correlate with exp(−d²/2ℓ²); 0 for independent ones.
@@ -106,8 +106,8 @@ class Imperfections:
         ------
         InputError : copies below 1, or more than fit into memory.
         """
-        if copies is not None and copies < 1:
-            raise InputError(f"copies={copies} must be at least 1")
+        if copies is not None and (not isinstance(copies, int | np.integer) or copies < 1):
+            raise InputError(f"copies={copies!r} must be an integer of at least 1")
         generator = as_generator(rng)
         require_copies(layout, copies or 1, 64.0 * layout.mzis)
         lead = () if copies is None else (copies,)
@@ -174,8 +174,8 @@ class Chip:
 
     Raises
     ------
-    InputError : wrong shapes, not finite, coupler errors beyond π/4, or a transmission outside
-        of (0, 1].
+    InputError : wrong shapes, not finite, coupler errors beyond ±π/4, or a transmission outside
+        of 0 to 1.
 
     Examples
     --------
@@ -227,6 +227,13 @@ class Chip:
             mzi_transmission=self.mzi_transmission,
             phase_offset=self.phase_offset,
         )
+
+    @cached_property
+    def couplers(self) -> Array:
+        """(…, M, 4) cosine and sine of the angle of the first coupler, then of the second."""
+        both = np.broadcast_arrays(self.first_error, self.second_error)
+        angles = math.pi / 4 + np.stack(both, axis=-1)
+        return np.stack((np.cos(angles), np.sin(angles)), axis=-1).reshape(*both[0].shape, 4)
 
     @cached_property
     def transmission(self) -> Array:

@@ -26,6 +26,23 @@ _TILE = 16  # vectors that are copied line by line between fields and scratch
 
 
 @kernel
+def two_couplers(
+    internal: complex, bar: float, external: complex, c1: float, s1: float, c2: float, s2: float
+) -> tuple[complex, complex, complex, complex]:
+    """T00, T01, T10, T11 of B₂ diag(internal, bar) B₁ diag(external, 1).
+
+    Bₙ = [[cₙ, i sₙ], [i sₙ, cₙ]] are the couplers, B₁ the one that light passes first. With
+    internal = exp(iθ), bar = 1 that is T; with i exp(iθ), 0 it is dT/dθ.
+    """
+    return (
+        external * (c1 * c2 * internal - s1 * s2 * bar),
+        1j * (s1 * c2 * internal + c1 * s2 * bar),
+        1j * external * (c1 * s2 * internal + s1 * c2 * bar),
+        c1 * c2 * bar - s1 * s2 * internal,
+    )
+
+
+@kernel
 def mzi(
     theta: float, phi: float, first_error: float, second_error: float
 ) -> tuple[complex, complex, complex, complex]:
@@ -35,55 +52,33 @@ def mzi(
     couplers that light passes first and second. B(x) = [[cos x, i sin x], [i sin x, cos x]],
     P(p) = diag(exp(ip), 1).
     """
-    internal = complex(np.cos(theta), np.sin(theta))
-    external = complex(np.cos(phi), np.sin(phi))
-    c1, s1 = np.cos(np.pi / 4 + first_error), np.sin(np.pi / 4 + first_error)
-    c2, s2 = np.cos(np.pi / 4 + second_error), np.sin(np.pi / 4 + second_error)
-    return (
-        external * (c1 * c2 * internal - s1 * s2),
-        1j * (s1 * c2 * internal + c1 * s2),
-        1j * external * (c1 * s2 * internal + s1 * c2),
-        c1 * c2 - s1 * s2 * internal,
-    )
-
-
-@kernel
-def mzi_slope(
-    theta: float, phi: float, first_error: float, second_error: float
-) -> tuple[complex, complex, complex, complex]:
-    """dT00/dθ, dT01/dθ, dT10/dθ, dT11/dθ of :func:`mzi`, 1/rad."""
-    turning = complex(-np.sin(theta), np.cos(theta))  # d exp(iθ)/dθ
-    external = complex(np.cos(phi), np.sin(phi))
-    c1, s1 = np.cos(np.pi / 4 + first_error), np.sin(np.pi / 4 + first_error)
-    c2, s2 = np.cos(np.pi / 4 + second_error), np.sin(np.pi / 4 + second_error)
-    return (
-        external * turning * (c1 * c2),
-        1j * turning * (s1 * c2),
-        1j * external * turning * (c1 * s2),
-        -turning * (s1 * s2),
+    first, second = np.pi / 4 + first_error, np.pi / 4 + second_error
+    return two_couplers(
+        complex(np.cos(theta), np.sin(theta)),
+        1.0,
+        complex(np.cos(phi), np.sin(phi)),
+        np.cos(first),
+        np.sin(first),
+        np.cos(second),
+        np.sin(second),
     )
 
 
 @kernel
 def mzi_matrices(
-    theta: Array,
-    phi: Array,
-    first_error: Array,
-    second_error: Array,
-    transmission: Array,
-    slope: bool,
+    internal: Complex, bar: float, external: Complex, couplers: Array, transmission: Array
 ) -> Complex:
-    """(K, M, 2, 2) matrices of all MZIs, or their derivatives by θ (1/rad) where ``slope``.
+    """(K, M, 2, 2) matrices of all MZIs, or their derivatives: see :func:`two_couplers`.
 
-    theta, phi, first_error, second_error : (K, M) rad.
-    transmission : (K, M, 2) amplitude of the way into and through an MZI, by its input line.
+    internal, external : (K, M) phase factors; couplers : (K, M, 4) c₁, s₁, c₂, s₂; transmission :
+    (K, M, 2) amplitude of the way into and through an MZI, by its input line.
     """
-    copies, count = theta.shape
+    copies, count = internal.shape
     matrices = np.empty((copies, count, 2, 2), np.complex128)
     for k in range(copies):
         for m in range(count):
-            angles = (theta[k, m], phi[k, m], first_error[k, m], second_error[k, m])
-            t00, t01, t10, t11 = mzi_slope(*angles) if slope else mzi(*angles)
+            c1, s1, c2, s2 = couplers[k, m]
+            t00, t01, t10, t11 = two_couplers(internal[k, m], bar, external[k, m], c1, s1, c2, s2)
             from_upper, from_lower = transmission[k, m]
             matrices[k, m, 0, 0], matrices[k, m, 0, 1] = from_upper * t00, from_lower * t01
             matrices[k, m, 1, 0], matrices[k, m, 1, 1] = from_upper * t10, from_lower * t11

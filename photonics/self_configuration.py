@@ -1,22 +1,23 @@
 """Program a mesh whose coupler errors are not known, from what leaves its outputs.
 
-The decomposition of the wanted matrix is carried out on the hardware: where it nulls an element
-of the matrix by one Mach–Zehnder interferometer (MZI), a field is sent into the inputs that, if
-the mesh were right, would be dark in a known combination of the outputs, and that MZI is set so
-that it is (Miller 2013; Hamerly, Bandyopadhyay & Englund 2022, who showed that this works for
-rectangles as well as for triangles). Only sources at the inputs and coherent receivers at the
-outputs are needed. All MZIs that are not yet set are in the cross state, so that the only path
-that the MZI can be seen through is open.
+The decomposition of the wanted matrix is carried out on the hardware (Miller, Photonics Research
+1, 1 (2013); Hamerly, Bandyopadhyay & Englund 2022 for rectangles). Where it nulls an element of
+the matrix with a Mach–Zehnder interferometer (MZI), a field is sent into the mesh for which a
+known combination of the outputs must be dark, and that MZI is set so that it is. Only sources at
+the inputs and coherent receivers at the outputs are needed. MZIs whose turn has not come are in
+the cross state: then light reaches those outputs through the one MZI only.
 
-In the two phases of one MZI the amplitude f of that combination is bilinear, whatever its
-couplers do::
+In the two phases of that MZI the amplitude f of the combination is bilinear, whatever its couplers
+do::
 
     f = f₀ + f₁ exp(iφ) + f₂ exp(iθ) + f₃ exp(iθ + iφ)
 
-Four measurements give f₀ … f₃, and θ, φ with f = 0 follow in closed form. Errors of earlier MZIs
-are in what is measured and are made up for by later ones. What cannot be nulled (see
-:mod:`~zerohm.photonics.correction`) stays dark as far as possible and is reported. Phase shifters
-must not act on each other, and losses must be the same on all paths.
+Four measurements give f₀ … f₃, and θ, φ with f = 0 follow in closed form. Errors of MZIs set
+before are in what is measured, so later ones make up for them. What no phases make dark (see
+:mod:`~zerohm.photonics.correction` for the limits of an MZI) is reported. Noise of the standard
+deviation s in the amplitude of every output, for fields of unit power, leaves E = ‖ΔU‖/√N =
+0.85 √N s (4 to 32 ports). Phase shifters must not act on each other, and all paths must have the
+same loss.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,8 @@ class SelfConfigured(NamedTuple):
 
     phases: Phases
     leftover: Array
-    """(M,) what every MZI could not make dark, as a fraction of the largest amplitude it passes."""
+    """(M,) amplitude that an MZI cannot make dark, by its four measurements, relative to the
+    largest that it can make."""
     measurements: int
     """Fields sent, each with its own phase settings: 4 per MZI and 1 per output."""
 

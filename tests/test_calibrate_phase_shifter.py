@@ -60,7 +60,7 @@ def scans_of_a_chip(rng, *, port="cross"):
 
 
 def test_intervals_cover_the_truth():
-    """93 to 97 % of 500 intervals of every parameter; exact ones fail with probability 17 %.
+    """93 to 97 % of 500 intervals of every parameter; exact ones fail with probability 14 %.
 
     Intervals of half the width cover 67 %, which the same count refuses.
     """

@@ -135,7 +135,7 @@ def test_intervals_cover_the_truth():
     repetitions = 500
     for repetition in range(repetitions):
         rng = stream(repetition, "coverage")
-        fit = relaxation(reads(TRUTH, np.full(300, 50e-6), rng))
+        fit = relaxation(reads(TRUTH, np.full(300, 50e-6), rng), clock=TRUTH.clock)
         found = fit.estimates
         inside += (found.lower < true) & (true < found.upper)
     share = inside / repetitions

@@ -161,3 +161,19 @@ def test_unusable_gradients(slope, said):
     mesh = random_mesh(clements(3), np.random.default_rng(7))
     with pytest.raises(InputError, match=said):
         gradient(mesh, np.ones((4, 3)), slope)
+
+
+def test_compiled_and_interpreted_kernels_agree(outputs_with_and_without_compiler):
+    """Without numba's compiler the kernels give the same bits, forwards and backwards."""
+    script = """
+import numpy as np
+from zerohm.photonics import Imperfections, Mesh, clements, gradient
+rng = np.random.default_rng(0)
+layout, process = clements(3), Imperfections(splitter_std=0.1, loss_dB=0.3, waveguide_loss_dB=0.1)
+phases = [rng.uniform(0, 6, 3) for _ in range(3)]
+mesh = Mesh(layout, *phases, process.fabricate(layout, rng))
+fields = rng.standard_normal((4, 3)) + 1j * rng.standard_normal((4, 3))
+found = gradient(mesh, fields, mesh.propagate(fields))
+print(mesh.matrix().tolist(), mesh.propagate(fields).tolist(), [x.tolist() for x in found])
+"""
+    assert len(outputs_with_and_without_compiler(script)) == 1

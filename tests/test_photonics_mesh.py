@@ -654,7 +654,7 @@ def test_phases_outside_the_range_of_the_drivers():
     ("fields", "said"),
     [
         (np.ones(4), r"shape \(4,\)"),
-        (np.ones((2, 4)), "ports=3"),
+        (np.ones((2, 4)), r"must be \(3,\) or \(batch, 3\)"),
         (np.ones((2, 5, 3)), "must be"),
         (np.array([[1.0, np.inf, 0.0]]), "finite"),
         (np.array([["a", "b", "c"]]), "no numbers"),

@@ -8,8 +8,10 @@ from collections.abc import Callable
 
 from .estimate import EstimationError as EstimationError
 from .iv import iv as iv
+from .phase_shifter import phase_shifter as phase_shifter
 from .programming import programming as programming
 from .pulses import pulses as pulses
+from .read_noise import read_noise as read_noise
 from .relaxation import relaxation as relaxation
 from .result import Calibration as Calibration
 from .result import Panel as Panel
@@ -17,8 +19,10 @@ from .table import read_table as read_table
 
 KINDS: dict[str, Callable[..., Calibration]] = {
     "relaxation": relaxation,
+    "read-noise": read_noise,
     "programming": programming,
     "pulses": pulses,
     "iv": iv,
+    "phase-shifter": phase_shifter,
 }
 """Kinds of measurement by the name that the command line knows them by."""

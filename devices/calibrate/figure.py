@@ -15,6 +15,9 @@ MARGIN = 0.35  # inch, title and room around the text
 FEW, MANY = 30, 2000
 """Up to so many points are drawn large; more than so many as pixels, which keeps files small."""
 
+ROW = 30
+"""Letters of labels with which four entries of a legend fit beside each other."""
+
 
 def page(
     panels: Sequence[Panel], *, title: str, numbers: Sequence[str], remarks: Sequence[str]
@@ -47,10 +50,11 @@ def _write(ax: Axes, x: float, lines: Sequence[str]) -> None:
 
 
 def draw(panel: Panel, ax: Axes) -> None:
-    """One panel into one pair of axes."""
+    """One panel into one pair of axes; a line named like points is theirs and has their colour."""
+    colours = {}
     for name, (x, y) in panel.points.items():
         few = len(x) <= FEW
-        ax.plot(
+        [drawn] = ax.plot(
             x,
             y,
             "o" if few else ".",
@@ -60,13 +64,19 @@ def draw(panel: Panel, ax: Axes) -> None:
             rasterized=len(x) > MANY,
             zorder=1,
         )
+        colours[name] = drawn.get_color()
     for name, (x, low, high) in panel.bands.items():
         ax.fill_between(x, low, high, label=name, color="0.5", alpha=0.25, linewidth=0, zorder=0)
     for name, (x, y) in panel.lines.items():
-        ax.plot(x, y, label=name, zorder=2)
+        if name in colours:
+            ax.plot(x, y, label=f"{name}, fit", color=colours[name], zorder=2)
+        else:
+            ax.plot(x, y, label=name, zorder=2)
     ax.set_xscale(panel.x_scale)
     ax.set_yscale(panel.y_scale)
     ax.set_xlabel(panel.x_label)
     ax.set_ylabel(panel.y_label)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
+    labels = ax.get_legend_handles_labels()[1]
+    if labels:
+        columns = 4 if len("".join(labels)) < ROW else 3
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns)

@@ -38,19 +38,10 @@ from .diagnosis import Diagnosis, diagnose
 from .estimate import INTERVAL, Estimates, EstimationError, join
 from .phase_shifter_likelihood import Fit, Refusal, Scan, fit_shifter
 from .result import Calibration, Panel, quantile_panel
-from .table import LAYOUTS, PLAUSIBLE, Layout, Source, Table, _Plausible, read_table
+from .table import Source, Table, read_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-LAYOUTS["phase-shifter"] = Layout(
-    required=("output_power_W",),
-    optional=("heater_power_W", "heater_voltage_V", "shifter", "heater", "bias_power_W"),
-)
-PLAUSIBLE["heater_power_W"] = _Plausible(1.0, 0.1, "W")
-PLAUSIBLE["bias_power_W"] = _Plausible(1.0, 0.1, "W")
-PLAUSIBLE["heater_voltage_V"] = _Plausible(100.0, 10.0, "V")
-PLAUSIBLE["output_power_W"] = _Plausible(1.0, 0.01, "W")
 
 MILLI = 1e3
 SHOWN = 3
@@ -63,12 +54,14 @@ class PhaseShifterCalibration(Calibration):
 
     Parameters
     ----------
+    name : of the chip.
     shifters : those that could be fitted, in ascending order of their numbers. Crosstalk
         between two of them that was not measured is 0 in it, and named in ``refused``.
     numbers : of these shifters in the table.
     """
 
     cell: None = None  # type: ignore[assignment]
+    name: str
     shifters: PhaseShifterArray
     numbers: tuple[int, ...]
 
@@ -79,7 +72,7 @@ class PhaseShifterCalibration(Calibration):
         source = self.provenance.file or "data in memory"
         return page(
             self.panels,
-            title=f"Calibration: {self.kind}, {source}, {self.provenance.rows} rows",
+            title=f"Calibration of {self.name}: {self.kind}, {source}, {self.provenance.rows} rows",
             numbers=self.estimates_in_words(),
             remarks=self.remarks(),
         )
@@ -118,7 +111,7 @@ def phase_shifter(
     resistance : Ω, of the heaters, for a table with voltages.
     design : what the shifters have in common; by default one with the mean P_π and, as its
         largest power, the largest one measured, or 2 P_π if that is more.
-    name : unused; a calibration of cells has one.
+    name : of the chip.
     columns, drop_missing : see :func:`~zerohm.devices.calibrate.read_table`.
 
     Raises
@@ -150,6 +143,7 @@ def phase_shifter(
     estimates = join(*(_named_estimates(fit, several) for fit in fits))
     return PhaseShifterCalibration(
         kind="phase-shifter",
+        name=name,
         estimates=estimates,
         shifters=_array(fits, numbers, design),
         numbers=numbers,

@@ -13,14 +13,14 @@ from .estimate import Estimates, Parameter, maximise
 
 FEWEST = 8
 """Points that a scan of a shifter's own heater needs."""
-DENSEST = 4.0
-"""Points per period below which a longer or shorter period is not excluded."""
+POINTS_PER_PERIOD = 4.0
+"""Of a scan; with fewer, a longer or shorter period is not excluded."""
 LEVELS = 500
 """Powers closer than the span over this number count as the same step of a scan."""
 FALSE_ALARM = 1e-4
 """Probability with which noise alone passes for a modulation."""
-ABRUPT = 0.2
-"""rad: step of the phase in the search for where a crosstalk coefficient begins."""
+START_STEP = 0.2
+"""rad, of the phase, in the search for where a crosstalk coefficient begins."""
 BLOCK = 1 << 18
 """Products of frequencies and points that the periodogram holds at once."""
 
@@ -36,7 +36,9 @@ class Scan:
     """(rows, heaters), W of each of the other heaters."""
     heaters: tuple[int, ...]
     output: Array
+    """(rows,), W at the monitor."""
     sign: float
+    """+1 at the cross port, −1 at the bar port."""
 
     @property
     def alone(self) -> NDArray[np.bool_]:
@@ -62,6 +64,8 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
+    """One shifter, fitted; ``expected`` and ``sigma`` (W) are of its rows."""
+
     scan: Scan
     estimates: Estimates
     expected: Array
@@ -126,10 +130,11 @@ def _start(scan: Scan) -> list[Parameter]:
     half_wave = 0.5 / frequencies[best]
     if span < 0.9 * half_wave:
         raise Refusal(_too_short(span, half_wave))
-    if 2.0 * half_wave < DENSEST * step:
+    period = 2.0 * half_wave
+    if period < POINTS_PER_PERIOD * step:
         raise Refusal(
-            f"{2.0 * half_wave / step:.1f} points per period, so that another period may be the "
-            f"true one (aliasing): scan in steps of at most {2.0 * half_wave / DENSEST:.2g} W"
+            f"{period / step:.1f} points per period, so that another period may be the true one "
+            f"(aliasing): scan in steps of at most {period / POINTS_PER_PERIOD:.2g} W"
         )
     mean, amplitude = level[best], math.hypot(cosine[best], sine[best])
     if mean <= 0:
@@ -178,7 +183,7 @@ def _first_coefficient(scan: Scan, start: Array, at: int) -> float:
     largest = scan.others[:, at].max(initial=0.0)
     if largest == 0:
         return 0.0
-    step = ABRUPT / np.pi * values[2] / largest
+    step = START_STEP / np.pi * values[2] / largest
     candidates = np.arange(-math.ceil(0.3 / step), math.ceil(1.0 / step)) * step
     misfits = []
     for candidate in candidates:

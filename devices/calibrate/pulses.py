@@ -1,4 +1,4 @@
-"""Pulse response from readings between identical pulses: steps, bounds, and four kinds of noise.
+"""Pulse response from readings between identical pulses: steps, bounds, noises.
 
 One reading after each pulse (or after every few) mixes noise of the step with noise of the
 reading. A step's noise stays in the cell and adds up, white read noise is gone at the next
@@ -13,22 +13,17 @@ the middle of the measured range (``reference_S`` in the goodness of fit). A dir
 do not shrink measurably has no bound in the data: the bound is refused, and the cell ends at the
 nearest one that the data allow (95 %).
 
-With several cells every parameter is the mean of normally distributed effects of the cells, and
-device-to-device spreads are their standard deviations, by restricted maximum likelihood with the
-error of every cell's fit known (Viechtbauer, J. Educ. Behav. Stat. 30, 261 (2005)).
+With several cells the logarithm of a parameter is a normally distributed effect of the cell:
+reported are medians of cells, and as device-to-device spreads the standard deviations of
+logarithms (:mod:`.pulse_population`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from math import log
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import exp, expm1, log, sqrt
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.optimize import brentq, minimize_scalar
-from scipy.stats import chi2, norm, t
 
 from zerohm._arrays import Array
 from zerohm._errors import InputError, checked, choose
@@ -38,49 +33,27 @@ from ..pulses import PowerStep, SoftBounds
 from ..rram import Cell
 from .diagnosis import diagnose
 from .estimate import Estimates
-from .pulse_likelihood import (
+from .pulse_estimates import (
     CANDIDATES,
-    EXPONENTS,
     LIMIT_MEMORY,
-    OF_NOISE,
-    PARAMETERS,
-    POSITIVE,
-    SLOPES,
-    STEPS,
-    Corrected,
-    Law,
     Maximum,
-    Noise,
-    Series,
-    corrected,
     maxima,
-    response_of,
+    noise_parameters,
     upper_limit,
-    with_exponents,
 )
-from .result import MICRO, Calibration, Panel, cell_from
+from .pulse_likelihood import OF_NOISE, PARAMETERS, Law, Noise, Series
+from .pulse_panels import ljung_box, panels_of, rms_residual, standardised_innovations
+from .pulse_population import population
+from .pulse_response import DIRECTIONS, best_responses
+from .result import Calibration, cell_from
 from .table import Source, read_table
 
 LAWS = ("soft bounds", "power")
-DIRECTIONS = ("up", "down")
 FEWEST = 10
 """Predicted readings without which a direction has no step."""
 READINGS_PER_PARAMETER = 3
-FEWEST_CELLS = 5
-"""Cells without which nothing is said about device-to-device spread."""
-RESOLVED = 3.0
-"""Standard errors by which steps must shrink for their bound to be in the data."""
-UNMOVED = 1.0
-"""Standard error of the logarithm of a step or an exponent from which on there is none."""
-WIDEST_ERROR = 2.0
-"""Standard error of the logarithm of a noise from which on the data do not determine it."""
-STEEPEST = 20.0
-"""Exponent from which on a power law is an exponential one within any data."""
-MOST_PULSES = 10_000_000
-WHITE_LAGS = 20
-"""Autocorrelations in the Ljung–Box test."""
-BINS = 8
-"""Groups of similar conductance in the figure of steps."""
+MOST_PULSES = 1_000_000
+"""Pulses of a cell, read or not: every one of them takes part in every step of the search."""
 
 
 def pulses(
@@ -116,8 +89,17 @@ def pulses(
     Returns
     -------
     Calibration whose ``cell`` has ``pulses``. Slow noise is reported and not part of the cell:
-    its memory is in pulses, and noises of a cell live in seconds. Errors are corrected for the
-    length of the data, but asymptotic in a response that hardly shows the noise they rest on.
+    its memory is in pulses, and noises of a cell live in seconds. The criteria in ``goodness``
+    ("bic ...") count every parameter that was searched, of every cell;
+    ``estimates.bayes_information`` counts those that are reported.
+
+    Notes
+    -----
+    In 1500 simulated responses of 2 × 1000 pulses with all three noises, 95 % intervals held the
+    true steps, bounds, cycle-to-cycle noise, slow noise and its memory in 93.7 to 95.5 % (of 500,
+    92.4 to 96.2 %), and the white noise, which hides behind the others there, in 97.1 %: its
+    interval is a little too wide. Bounds and steps were held in 93 to 94 % with 2 × 600 pulses.
+    Intervals hold given that the right noises were chosen.
 
     Raises
     ------
@@ -135,7 +117,7 @@ def pulses(
     '5.0e-07'
     """
     choose("law of pulses", law, LAWS)
-    asked = _asked(noises)
+    asked = _asked_sets(noises)
     data = read_table(table, "pulses", columns=columns, drop_missing=drop_missing)
     series, origin, span, refused = _series(data.data)
     candidates = _candidates(series, asked)
@@ -145,16 +127,16 @@ def pulses(
         noises: sum(fit[noises].bayes_information for fit in fits) + 2.0 * points * log(span)
         for noises in candidates
     }
-    chosen, responses = _best(fits, information)
-    estimates, reasons = _combined(responses, origin, span)
-    refused |= reasons | _absent_noises([one.maximum for one in responses], span)
+    chosen, responses = best_responses(fits, information)
+    estimates, reasons = population(responses, origin, span)
+    refused |= reasons | upper_limits([one.maximum for one in responses], span)
     base = cell_from(data["conductance_S"], cell=cell, name=name)
     if cell is None and "white" in chosen:
         base = replace(base, read_noise=ConstantNoise(sigma=estimates["white_noise"]))
     distance = span * np.median([one.distance for one in responses], axis=0)
     fitted, reasons = _with_pulses(base, estimates, law, origin, distance)
-    residuals, groups = _residuals(responses)
-    p_value = _ljung_box(residuals, groups, len(_of_noises(chosen)))
+    residuals, groups = standardised_innovations(responses)
+    p_value = ljung_box(residuals, groups, len(noise_parameters(chosen)))
     diagnosis = diagnose(residuals, groups)
     if p_value < 0.01:
         diagnosis = diagnosis.with_findings(
@@ -170,19 +152,19 @@ def pulses(
             **{f"bic {' + '.join(noises)}": value for noises, value in information.items()},
             "ljung_box_p_value": p_value,
             "reference_S": origin,
-            "rms_residual_S": span * _rms_residual(responses),
+            "rms_residual_S": span * rms_residual(responses),
             "log_likelihood": estimates.log_likelihood,
             "points": float(points),
         },
         diagnosis=diagnosis,
         validity={column: data.range(column) for column in ("pulse", "conductance_S")},
         provenance=data.provenance,
-        panels=_panels(responses[0], origin, span),
+        panels=panels_of(responses[0], origin, span),
         refused=refused | reasons,
     )
 
 
-def _asked(noises: Sequence[Noise] | None) -> tuple[tuple[Noise, ...], ...]:
+def _asked_sets(noises: Sequence[Noise] | None) -> tuple[tuple[Noise, ...], ...]:
     if noises is None:
         return CANDIDATES
     for noise in noises:
@@ -196,10 +178,6 @@ def _asked(noises: Sequence[Noise] | None) -> tuple[tuple[Noise, ...], ...]:
     return (found,)
 
 
-def _of_noises(noises: Sequence[Noise]) -> list[int]:
-    return [i for noise in noises for i in OF_NOISE[noise]]
-
-
 def _candidates(
     series: Sequence[Series], asked: tuple[tuple[Noise, ...], ...]
 ) -> tuple[tuple[Noise, ...], ...]:
@@ -209,7 +187,7 @@ def _candidates(
     found = tuple(
         noises
         for noises in asked
-        if READINGS_PER_PARAMETER * (steps + len(_of_noises(noises))) <= points
+        if READINGS_PER_PARAMETER * (steps + len(noise_parameters(noises))) <= points
     )
     if not found:
         raise InputError(
@@ -226,7 +204,7 @@ def _series(rows: pd.DataFrame) -> tuple[list[Series], float, float, dict[str, s
     if span == 0.0:
         raise InputError(f"all conductances are {values[0]:g} S: the pulses move nothing")
     numbers = rows["pulse"].to_numpy()
-    if not np.array_equal(numbers, np.round(numbers)):
+    if not np.all(np.isfinite(numbers) & (numbers == np.round(numbers))):
         raise InputError("the column pulse counts pulses: it must hold whole numbers")
     cells = [_ordered(cell) for _, cell in rows.groupby("cell", sort=False)]
     refused: dict[str, str] = {}
@@ -272,280 +250,7 @@ def _without(series: Series, sign: float) -> Series:
     return Series(series.readings[kept], pulses[kept], series.directions[kept])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Response:
-    """One cell: logarithms of what is reported, in units of the range.
-
-    ``maximum`` has the corrected coordinates, and the value of the maximum itself. ``distance``
-    (2,): from the origin to the bounds up and down that a model of the cell takes, the fitted
-    ones or the nearest that the data allow; NaN where there is neither.
-    """
-
-    maximum: Maximum
-    logarithms: Mapping[str, float]
-    covariance: Array
-    freedom: Array
-    distance: Array
-    refused: Mapping[str, str]
-
-
-def _best(
-    fits: Sequence[Mapping[tuple[Noise, ...], Maximum]],
-    information: Mapping[tuple[Noise, ...], float],
-) -> tuple[tuple[Noise, ...], list[_Response]]:
-    """The candidate with the smallest criterion whose noises the data determine."""
-    failures = []
-    for noises in sorted(information, key=lambda one: information[one]):
-        try:
-            return noises, [_response(fit[noises]) for fit in fits]
-        except InputError as failure:
-            failures.append(failure)
-    raise failures[0]
-
-
-def _response(maximum: Maximum) -> _Response:
-    """Fit the exponents of a power law; from steps and slopes to steps and bounds."""
-    refused: dict[str, str] = {}
-    if maximum.likelihood.law == "power":
-        maximum, refused = _power(maximum)
-    found = _corrected(maximum)
-    free = list(maximum.likelihood.free)
-    parameters = maximum.likelihood.parameters(found.coordinates)
-    basis = np.eye(len(free))
-    rows = {
-        PARAMETERS[index]: (found.coordinates[at], basis[at], found.freedom[at])
-        for at, index in enumerate(free)
-        if POSITIVE[index]
-    }
-    distance = np.full(2, np.nan)
-    for d in (index for index in (0, 1) if index in free):
-        at = free.index(SLOPES.start + d)
-        slope, direction = parameters[SLOPES][d], DIRECTIONS[d]
-        reach = parameters[STEPS][d] * parameters[EXPONENTS][d]
-        if found.covariance[free.index(d), free.index(d)] > UNMOVED**2:
-            del rows[f"step_{direction}"]
-            refused[f"step_{direction}"] = f"{direction} pulses do not move the cell measurably"
-            refused[f"bound_{direction}"] = f"step_{direction} is refused"
-            continue
-        row = basis[free.index(d)] - basis[at] / slope
-        if EXPONENTS.start + d in free:
-            row = row + basis[free.index(EXPONENTS.start + d)]
-        if slope > 0.0 and row @ found.covariance @ row < RESOLVED**-2:
-            rows[f"bound_{direction}"] = (np.log(reach / slope), row, found.freedom[at])
-            distance[d] = reach / slope
-            continue
-        error = float(np.sqrt(found.covariance[at, at]))
-        steepest = slope + float(norm.ppf(0.95)) * error
-        distance[d] = reach / steepest if steepest > 0.0 else np.nan
-        refused[f"bound_{direction}"] = (
-            f"the steps do not shrink measurably (by {slope:.2g} ± {error:.1g} of the way per "
-            "pulse): the bound lies outside of the data"
-        )
-    if not any(key.startswith("step") for key in rows):
-        raise InputError("the pulses do not move the cell measurably: there is nothing to fit")
-    jacobian = np.array([row for _, row, _ in rows.values()])
-    return _Response(
-        maximum=replace(maximum, coordinates=found.coordinates),
-        logarithms={key: float(value) for key, (value, _, _) in rows.items()},
-        covariance=jacobian @ found.covariance @ jacobian.T,
-        freedom=np.array([freedom for _, _, freedom in rows.values()]),
-        distance=distance,
-        refused=refused,
-    )
-
-
-def _corrected(maximum: Maximum) -> Corrected:
-    """Estimates whose noises have error bars."""
-    noise = maximum.likelihood.free >= EXPONENTS.stop
-    try:
-        found = corrected(maximum)
-        determined = np.diag(found.covariance)[noise].max() < WIDEST_ERROR**2
-    except np.linalg.LinAlgError:
-        determined = False
-    if not determined:
-        raise InputError(
-            f"the readings do not determine {' + '.join(maximum.noises)} noise: they hold less "
-            "noise (ask for it: noises=), or pulses that do not move the cell in their direction"
-        )
-    return found
-
-
-def _power(maximum: Maximum) -> tuple[Maximum, dict[str, str]]:
-    """Search the exponents of the directions whose steps shrink; the others keep 1."""
-    errors = _standard_errors(maximum)[SLOPES]
-    shrinking = [d for d in range(2) if maximum.parameters[SLOPES][d] > RESOLVED * errors[d]]
-    refused = {
-        f"exponent_{DIRECTIONS[d]}": "the steps do not shrink measurably"
-        for d in range(2)
-        if d not in shrinking
-    }
-    fitted = with_exponents(maximum, shrinking)
-    errors = _standard_errors(fitted)[EXPONENTS]
-    exponents = fitted.parameters[EXPONENTS]
-    kept = [d for d in shrinking if exponents[d] < STEEPEST and errors[d] < UNMOVED]
-    if kept == shrinking:
-        return fitted, refused
-    refused |= {
-        f"exponent_{DIRECTIONS[d]}": f"the data do not limit it (the best is {exponents[d]:.2g}; "
-        "large ones are steps that shrink exponentially); it is kept at 1, soft bounds"
-        for d in shrinking
-        if d not in kept
-    }
-    return with_exponents(maximum, kept), refused
-
-
-def _standard_errors(maximum: Maximum) -> Array:
-    """(10,), of the coordinates; infinite where nothing was searched or determined."""
-    errors = np.full(len(PARAMETERS), np.inf)
-    with suppress(np.linalg.LinAlgError):
-        errors[maximum.likelihood.free] = np.sqrt(np.diag(corrected(maximum).covariance))
-    return errors
-
-
-class _Effects(NamedTuple):
-    """Normally distributed effects of cells: their mean and spread, with errors.
-
-    ``spread`` is 0 where none is seen; ``limit`` is its 95 % upper limit.
-    """
-
-    mean: float
-    error: float
-    weights: Array
-    spread: float
-    spread_error: float
-    limit: float
-
-
-def _effects(values: Array, variances: Array) -> _Effects:
-    """Restricted maximum likelihood from the fits of cells (cells,) with known variances."""
-
-    def weights(spread: float) -> Array:
-        return np.asarray(1.0 / (variances + spread**2))
-
-    def fallen(spread: float) -> float:
-        w = weights(spread)
-        mean = np.sum(w * values) / np.sum(w)
-        quadratic = np.sum(w * (values - mean) ** 2)
-        return 0.5 * float(np.log(np.sum(w)) - np.sum(np.log(w)) + quadratic)
-
-    widest = 10.0 * float(np.std(values)) + float(np.sqrt(variances.max()))
-    half = 0.5 * float(chi2.ppf(0.90, 1))  # one-sided 95 %
-    best = float(minimize_scalar(fallen, bounds=(0.0, widest), method="bounded").x)
-    spread = best if fallen(0.0) - fallen(best) > half else 0.0
-    w = weights(spread)
-    projector = np.diag(w) - np.outer(w, w) / np.sum(w)
-    of_variance = np.sqrt(2.0 / np.sum(projector**2))
-    return _Effects(
-        mean=float(np.sum(w * values) / np.sum(w)),
-        error=float(1.0 / np.sqrt(np.sum(w))),
-        weights=w / np.sum(w),
-        spread=spread,
-        spread_error=float(of_variance / (2.0 * spread)) if spread else np.nan,
-        limit=float(brentq(lambda s: fallen(s) - fallen(best) - half, best, 100.0 * widest)),
-    )
-
-
-def _combined(
-    responses: Sequence[_Response], origin: float, span: float
-) -> tuple[Estimates, dict[str, str]]:
-    """Parameters of one cell, or means and spreads of several; who is refused and why."""
-    refused: dict[str, str] = {}
-    for one in responses:
-        for key, why in one.refused.items():
-            cells = sum(key in other.refused for other in responses)
-            refused[key] = why if len(responses) == 1 else f"in {cells} of the cells {why}"
-    names = [key for key in responses[0].logarithms if key not in refused]
-    places = [[list(one.logarithms).index(key) for key in names] for one in responses]
-    logarithms = np.array([[one.logarithms[key] for key in names] for one in responses])
-    blocks = np.array(
-        [one.covariance[np.ix_(at, at)] for one, at in zip(responses, places, strict=True)]
-    )
-    spreads: dict[str, _Effects] = {}
-    if len(responses) == 1:
-        means, covariance = logarithms[0], blocks[0]
-        freedom = responses[0].freedom[places[0]]
-    else:
-        found = [_effects(logarithms[:, j], blocks[:, j, j]) for j in range(len(names))]
-        means = np.array([one.mean for one in found])
-        pulls = np.array([one.weights for one in found]).T * (logarithms - means)
-        lengths = np.sqrt(np.sum(pulls**2, axis=0))
-        errors = np.array([one.error for one in found]) / np.maximum(lengths, 1e-300)
-        covariance = (pulls.T @ pulls) * np.outer(errors, errors)
-        freedom = np.full(len(names), len(responses) - 1.0)
-        spreads, reasons = _spreads(names, logarithms, blocks)
-        refused |= reasons
-    return _estimates(names, means, covariance, freedom, spreads, responses, origin, span), refused
-
-
-def _spreads(
-    names: list[str], logarithms: Array, blocks: Array
-) -> tuple[dict[str, _Effects], dict[str, str]]:
-    """Device-to-device spreads in the sense of :class:`~zerohm.devices.pulses.SoftBounds`."""
-    contrasts = {
-        "step_spread": {"step_up": 0.5, "step_down": 0.5},
-        "asymmetry_spread": {"step_up": 0.5, "step_down": -0.5},
-        "upper_bound_spread": {"bound_up": 1.0},
-        "lower_bound_spread": {"bound_down": 1.0},
-    }
-    found: dict[str, _Effects] = {}
-    refused: dict[str, str] = {}
-    for spread, parts in contrasts.items():
-        missing = [part for part in parts if part not in names]
-        if missing:
-            refused[spread] = f"{' and '.join(missing)} is refused"
-        elif len(logarithms) < FEWEST_CELLS:
-            refused[spread] = f"there are {len(logarithms)} cells; it takes {FEWEST_CELLS}"
-        else:
-            contrast = np.array([parts.get(name, 0.0) for name in names])
-            effects = _effects(logarithms @ contrast, contrast @ blocks @ contrast)
-            if effects.spread:
-                found[spread] = effects
-            else:
-                refused[spread] = f"the cells do not differ: it is below {effects.limit:.2g} (95 %)"
-    return found, refused
-
-
-def _estimates(
-    names: list[str],
-    means: Array,
-    covariance: Array,
-    freedom: Array,
-    spreads: Mapping[str, _Effects],
-    responses: Sequence[_Response],
-    origin: float,
-    span: float,
-) -> Estimates:
-    """From logarithms in units of the range to S."""
-    offsets = np.array([origin if name.startswith("bound") else 0.0 for name in names])
-    pure = [name.startswith(("cycle", "exponent", "slow_memory")) for name in names]
-    scales = np.where(pure, 1.0, span) * np.where(np.array(names) == "bound_down", -1.0, 1.0)
-    distances = scales * np.exp(means)
-    factors = np.exp(t.ppf(0.975, freedom) * np.sqrt(np.diag(covariance)))
-    ends = np.sort([offsets + distances / factors, offsets + distances * factors], axis=0)
-    widths = np.array([one.spread for one in spreads.values()])
-    errors = np.array([one.spread_error for one in spreads.values()])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        wider = np.exp(float(norm.ppf(0.975)) * errors / widths)
-    size = len(names) + len(spreads)
-    everything = np.zeros((size, size))
-    everything[: len(names), : len(names)] = covariance * np.outer(distances, distances)
-    everything[range(len(names), size), range(len(names), size)] = errors**2
-    units = ["1" if is_pure else "S" for is_pure in pure]
-    units = ["pulses" if name == "slow_memory" else u for name, u in zip(names, units, strict=True)]
-    points = sum(one.maximum.likelihood.series.points for one in responses)
-    return Estimates(
-        names=(*names, *spreads),
-        units=(*units, *("1" for _ in spreads)),
-        values=np.concatenate([offsets + distances, widths]),
-        lower=np.concatenate([ends[0], widths / wider]),
-        upper=np.concatenate([ends[1], widths * wider]),
-        covariance=everything,
-        log_likelihood=sum(one.maximum.value for one in responses) - points * log(span),
-        points=points,
-    )
-
-
-def _absent_noises(maxima_found: Sequence[Maximum], span: float) -> dict[str, str]:
+def upper_limits(maxima_found: Sequence[Maximum], span: float) -> dict[str, str]:
     """Upper limits of the noises that the chosen model does without."""
     refused = {}
     for noise, indices in OF_NOISE.items():
@@ -568,36 +273,26 @@ def _with_pulses(
     ``distance`` (2,), S, from the origin to the bounds up and down where those are refused.
     """
     values = dict(zip(estimates.names, estimates.values.tolist(), strict=True))
-    lower = values.get("bound_down", origin - distance[1])
     upper = values.get("bound_up", origin + distance[0])
+    lower = values.get("bound_down", origin - distance[1])
     if "step_up" not in values or "step_down" not in values or not np.isfinite(upper - lower):
         return base, {"pulses": "the cell has none: they take steps and bounds of both directions"}
-    taken = [
-        f"{name} is {end:.3g} S in the cell, the nearest that the data allow (95 %)"
-        for name, end in (("bound_up", upper), ("bound_down", lower))
-        if name not in values
-    ]
     floor = base.conductance_floor
+    if "bound_down" in values and estimates.upper[estimates.names.index("bound_down")] < floor:
+        return base, {"pulses": f"the cell has none: bound_down lies below {floor:g} S"}
+    # A fitted bound is the median of cells, its spread that of the logarithm of the distance to
+    # it; a cell takes mean and relative spread of that log-normal distance.
+    variances = [values.get(f"{side}_bound_spread", 0.0) ** 2 for side in ("upper", "lower")]
+    upper = origin + (upper - origin) * exp(0.5 * variances[0])
+    lower = origin - (origin - lower) * exp(0.5 * variances[1])
+    nearest = "S in the cell, the nearest that the data allow (95 %)"
+    taken = [] if "bound_up" in values else [f"bound_up is {upper:.3g} {nearest}"]
     if lower < floor:
-        if "bound_down" in values and estimates.upper[estimates.names.index("bound_down")] < floor:
-            return base, {"pulses": f"the cell has none: bound_down lies below {floor:g} S"}
         lower = floor
         taken.append(f"bound_down is {floor:g} S in the cell, where the device ends")
-    window = upper - lower
-    up, down = (upper - origin) / window, (origin - lower) / window
-    exponents = [values.get(f"exponent_{direction}", 1.0) for direction in DIRECTIONS]
-    steps = [values["step_up"] / window, values["step_down"] / window]
-    common: dict[str, Any] = {"cycle_to_cycle": values.get("cycle_to_cycle", 0.0)}
-    common |= {key: value for key, value in values.items() if key.endswith("_spread")}
-    model: PowerStep | SoftBounds
-    if law == "power":  # whose steps have their nominal size at the opposite bound
-        steps = [steps[0] / up ** exponents[0], steps[1] / down ** exponents[1]]
-        common |= {"exponent_up": exponents[0], "exponent_down": exponents[1]}
-    common |= {"step_up": steps[0], "step_down": steps[1], "reference": down}
-    if law == "power":
-        model = checked(PowerStep, "the fitted pulses", **common)
-    else:
-        model = checked(SoftBounds, "the fitted pulses", **common)
+    elif "bound_down" not in values:
+        taken.append(f"bound_down is {lower:.3g} {nearest}")
+    model = _model(values, law, upper - lower, (origin - lower) / (upper - lower), variances)
     fitted = checked(
         lambda: replace(base, conductance_min=lower, conductance_max=upper, pulses=model),
         "the fitted cell",
@@ -605,134 +300,34 @@ def _with_pulses(
     return fitted, {"pulses": "; ".join(taken)} if taken else {}
 
 
-def _residuals(responses: Sequence[_Response]) -> tuple[Array, NDArray[np.int64]]:
-    """Standardised innovations of all series, and the series that each belongs to."""
-    found, groups, before = [], [], 0
-    for one in responses:
-        likelihood = one.maximum.likelihood
-        innovations, variances = likelihood.innovations(one.maximum.coordinates[:, None])
-        predicted = likelihood.series.predicted
-        found.append((innovations / np.sqrt(variances))[predicted, 0])
-        group = before + np.cumsum(~predicted)
-        groups.append(group[predicted])
-        before = int(group[-1])
-    return np.concatenate(found), np.concatenate(groups)
-
-
-def _autocorrelations(residuals: Array, groups: NDArray[np.int64], lags: int) -> Array:
-    """At lags 1 to ``lags``, products of different series left out."""
-    power = np.sum(residuals**2)
-    products = [
-        np.sum((residuals[lag:] * residuals[:-lag])[groups[lag:] == groups[:-lag]])
-        for lag in range(1, lags + 1)
-    ]
-    return np.array(products) / power
-
-
-def _ljung_box(residuals: Array, groups: NDArray[np.int64], noises: int) -> float:
-    """p-value of white innovations; all parameters of the noise but one shape correlations."""
-    lags = min(WHITE_LAGS, residuals.size // 3)
-    found = _autocorrelations(residuals, groups, lags)
-    count = residuals.size
-    weighted = np.sum(found**2 / (count - np.arange(1, lags + 1)))
-    return float(chi2.sf(count * (count + 2.0) * weighted, lags - noises + 1))
-
-
-def _curve(response: _Response) -> tuple[Array, Array]:
-    """Mean response and its standard deviation, each series from its best start."""
-    likelihood = response.maximum.likelihood
-    series, parameters = likelihood.series, response.maximum.parameters
-    means, above, variances = np.empty((3, series.readings.size))
-    group = np.cumsum(series.pulses == 0) - 1
-    starts = series.readings[series.pulses == 0][group]
-    for _ in range(3):  # of Gauss and Newton; soft bounds take one
-        law = (series.pulses, series.directions, parameters, likelihood.law == "soft bounds")
-        response_of(starts + 1e-6, *law, above, variances)
-        response_of(starts, *law, means, variances)
-        slope = (above - means) / 1e-6
-        moved = np.bincount(group, slope * (series.readings - means))
-        starts = starts + (moved / np.bincount(group, slope**2))[group]
-    return means, np.sqrt(variances)
-
-
-def _rms_residual(responses: Sequence[_Response]) -> float:
-    """Of readings around the mean response, in units of the range."""
-    squares = [(one.maximum.likelihood.series.readings - _curve(one)[0]) ** 2 for one in responses]
-    return float(np.sqrt(np.mean(np.concatenate(squares))))
-
-
-def _panels(response: _Response, origin: float, span: float) -> tuple[Panel, ...]:
-    """Response, steps, innovations and their autocorrelations, of the first cell."""
-    series = response.maximum.likelihood.series
-    up = series.directions > 0
-    elapsed = np.cumsum(series.pulses)
-    group = np.cumsum(series.pulses == 0) - 1
-    elapsed = elapsed - elapsed[series.pulses == 0][group]
-    means, deviations = _curve(response)
-    residuals, groups = _residuals([response])
-    lags = np.arange(1.0, min(WHITE_LAGS, residuals.size // 3) + 1)
-    half = float(norm.ppf(0.975)) / np.sqrt(residuals.size)
-    count = np.arange(1.0, residuals.size + 1)
-
-    def siemens(position: Array) -> Array:
-        return MICRO * (origin + span * position)
-
-    def broken(values: Array) -> Array:
-        """A gap before each series, so that lines do not join them."""
-        return np.insert(values, np.flatnonzero(series.pulses == 0), np.nan)
-
-    x = broken(elapsed.astype(np.float64))
-    wide = float(norm.ppf(0.975)) * deviations
-    return (
-        Panel(
-            x_label="Pulses",
-            y_label="Conductance (µS)",
-            points={
-                name: (elapsed[of], siemens(series.readings[of]))
-                for name, of in (("Up", up), ("Down", ~up))
-                if of.any()
-            },
-            lines={"Fit": (x, broken(siemens(means)))},
-            bands={"95 %": (x, broken(siemens(means - wide)), broken(siemens(means + wide)))},
-        ),
-        _steps_panel(response, means, siemens, MICRO * span),
-        Panel(
-            x_label="Predicted reading",
-            y_label="Innovation (standard deviations)",
-            points={"Measured": (count, residuals)},
-            bands={"95 %": (count[[0, -1]], -np.full(2, 1.96), np.full(2, 1.96))},
-        ),
-        Panel(
-            x_label="Lag (readings)",
-            y_label="Autocorrelation of innovations",
-            points={"Measured": (lags, _autocorrelations(residuals, groups, lags.size))},
-            bands={"95 % of white noise": (lags[[0, -1]], -np.full(2, half), np.full(2, half))},
-        ),
+def _model(
+    values: Mapping[str, float],
+    law: Law,
+    window: float,
+    reference: float,
+    variances: Sequence[float],
+) -> SoftBounds | PowerStep:
+    """Fitted steps as fractions of the window (S); ``variances`` of ln distance to the bounds."""
+    steps = [values["step_up"] / window, values["step_down"] / window]
+    common: dict[str, float] = {
+        key: values.get(key, 0.0) for key in ("cycle_to_cycle", "step_spread", "asymmetry_spread")
+    }
+    common["upper_bound_spread"], common["lower_bound_spread"] = (
+        sqrt(expm1(variance)) for variance in variances
     )
-
-
-def _steps_panel(
-    response: _Response, means: Array, siemens: Callable[[Array], Array], scale: float
-) -> Panel:
-    """Measured and fitted change per pulse against the conductance of the mean response."""
-    series = response.maximum.likelihood.series
-    points, lines = {}, {}
-    for name, sign in (("Up", 1.0), ("Down", -1.0)):
-        after = np.flatnonzero(series.predicted & (series.directions == sign))
-        if not after.size:
-            continue
-        before = means[after - 1]
-        changes = (series.readings[after] - series.readings[after - 1]) / series.pulses[after]
-        fitted = (means[after] - before) / series.pulses[after]
-        bins = np.array_split(np.argsort(before), min(BINS, after.size))
-        at, measured, line = (
-            np.array([np.mean(values[one]) for one in bins]) for values in (before, changes, fitted)
+    common["reference"] = reference
+    if law == "soft bounds":
+        return checked(
+            SoftBounds, "the fitted pulses", step_up=steps[0], step_down=steps[1], **common
         )
-        points[name] = (siemens(at), scale * measured)
-        lines[f"{name}, fit"] = (siemens(at), scale * line)
-    return Panel(
-        x_label="Conductance (µS)",
-        y_label="Mean change per pulse (µS)",
-        points=points,
-        lines=lines,
+    exponents = [values.get(f"exponent_{direction}", 1.0) for direction in DIRECTIONS]
+    return checked(
+        PowerStep,
+        "the fitted pulses",
+        # Power steps have their nominal size at the opposite bound.
+        step_up=steps[0] / (1.0 - reference) ** exponents[0],
+        step_down=steps[1] / reference ** exponents[1],
+        exponent_up=exponents[0],
+        exponent_down=exponents[1],
+        **common,
     )

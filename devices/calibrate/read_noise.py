@@ -90,7 +90,7 @@ def read_noise(
     --------
     >>> rng = np.random.default_rng(0)
     >>> fit = read_noise(50e-6 + 1e-7 * rng.standard_normal(1000), sampling_rate=100.0)
-    >>> list(fit.parameters.parameter.values), sorted(fit.refused)
+    >>> list(fit.estimates.names), sorted(fit.refused)
     (['white_std'], ['flicker_amplitude', 'flicker_exponent', 'telegraph_noise'])
     >>> float(fit.parameters.value[0].round(8))
     1e-07
@@ -308,7 +308,7 @@ def _goodness(traces: list[Trace]) -> dict[str, float | str]:
         for number in range(len(trace.parts.traps)):
             found[f"jumps of trap {number + 1}{tag}"] = float(trace.parts.jumps(number))
         samples = len(trace.conductance)
-        dwell = np.geomspace(2.0, samples / (1.7 * FEWEST), 60) / trace.sampling_rate
+        dwell = np.geomspace(5.0, samples / (1.7 * FEWEST), 60) / trace.sampling_rate
         limit = detectable_amplitude(trace.noise, trace.sampling_rate, samples, dwell) / trace.mean
         if np.isfinite(limit).any():
             best = int(limit.argmin())

@@ -81,7 +81,8 @@ def relaxation(
     edges : S, of the states, ascending; cells outside are left out. By default up to 12 states
         with equally many cells, 300 or more, and much wider than a typical deviation.
     onset_s : of the relaxation, if it is known; it takes three different delays to fit it.
-    clock : law of the jumps, see :class:`~zerohm.devices.Relaxation`; by default the likelier one.
+    clock : law of the jumps, see :class:`~zerohm.devices.Relaxation`; by default the likelier one;
+        error bars are those for a known clock.
     cell : what was measured; by default a bare cell called ``name`` whose window is the range of
         the first reads. The 1/f noise that it has counts as known.
     columns, drop_missing : see :func:`~zerohm.devices.calibrate.read_table`.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
-PREFIXED = ("S", "A", "V", "s", "Hz")
+PREFIXED = ("S", "A", "V", "W", "s", "Hz")
 """Units whose powers of 1000 are written as prefixes."""
 MICRO = 1e6
 """What figures multiply conductances by: their axes are in µS."""

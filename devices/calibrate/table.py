@@ -44,6 +44,10 @@ LAYOUTS = {
     "programming": Layout(required=("target_S", "conductance_S")),
     "pulses": Layout(required=("pulse", "direction", "conductance_S")),
     "iv": Layout(required=("voltage_V", "current_A"), optional=("cell", "conductance_S")),
+    "phase-shifter": Layout(
+        required=("output_power_W",),
+        optional=("heater_power_W", "heater_voltage_V", "shifter", "heater", "bias_power_W"),
+    ),
 }
 """The columns that each kind of measurement reads; ``cell`` is optional except in relaxation."""
 
@@ -60,6 +64,7 @@ class _Plausible:
     largest: float
     typical: float
     unit: str
+    bearer: str = "memory cell"
 
 
 # Wide on purpose: 100 Ω cells, 10 V, 10 mA and 30 years are more than any memory cell shows.
@@ -69,6 +74,10 @@ PLAUSIBLE = {
     "voltage_V": _Plausible(10.0, 5.0, "V"),
     "current_A": _Plausible(1e-2, 1e-3, "A"),
     "time_s": _Plausible(1e9, 1e7, "s"),
+    "heater_power_W": _Plausible(1.0, 0.1, "W", "heater"),
+    "bias_power_W": _Plausible(1.0, 0.1, "W", "heater"),
+    "heater_voltage_V": _Plausible(100.0, 10.0, "V", "heater"),
+    "output_power_W": _Plausible(1.0, 0.01, "W", "chip"),
 }
 """Medians of magnitudes above ``largest`` are refused as being in another unit."""
 PREFIXES = (("m", 1e-3), ("µ", 1e-6), ("n", 1e-9), ("p", 1e-12))
@@ -327,8 +336,8 @@ def _check_unit(name: str, values: Array, where: str) -> None:
     )
     raise InputError(
         f"{where}, column {name}: half of the values are above {median:g} {limits.unit}, which no "
-        f"memory cell has (largest plausible median: {limits.largest:g} {limits.unit}); if they "
-        f"are in {prefix}{limits.unit}, multiply them by {factor:g}"
+        f"{limits.bearer} has (largest plausible median: {limits.largest:g} {limits.unit}); if "
+        f"they are in {prefix}{limits.unit}, multiply them by {factor:g}"
     )
 
 

@@ -199,7 +199,8 @@ def detectable_amplitude(
     filter, ρ² = 4 a² ∫ |P(f)|²/S(f) df with its sampled shape P. Each dwell raises the
     log-likelihood by g(ρ) over that of Gaussian noise with the same spectrum; its total scatters
     by 1.2 √(n g) over n dwells. g was determined in white noise by simulation for dwells of 2 to
-    100 samples; in 1/f noise it is larger.
+    100 samples; in 1/f noise it is larger. The noise is estimated from the same trace, which costs
+    a margin of 1.2 in the amplitude (by simulation as well).
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def detectable_amplitude(
     sampling_rate : Hz.
     samples : length of the trace.
     dwell_times : s, mean of both levels; infinite amplitudes where fewer than
-        1.7 :data:`FEWEST` dwells fit into the trace or they are shorter than two samples.
+        1.7 :data:`FEWEST` dwells fit into the trace or they are shorter than five samples.
     """
     steps = np.asarray(dwell_times) * sampling_rate
     frequency = np.geomspace(0.1 / samples, 0.5, 4000)
@@ -218,10 +219,11 @@ def detectable_amplitude(
     # 1.2·1.645 standard deviations above the penalty: a quadratic equation for √(n g).
     needed = (1.0 + math.sqrt(1.0 + penalty(samples))) ** 2 / number
     ratio = np.exp(np.interp(np.log(needed), np.log(_GAIN), np.log(_RATIO)))
-    possible = (number >= 1.7 * FEWEST) & (steps >= 2.0)
-    return np.where(possible, ratio / np.sqrt(energy), math.inf)
+    possible = (number >= 1.7 * FEWEST) & (steps >= 5.0)
+    return np.where(possible, _MARGIN * ratio / np.sqrt(energy), math.inf)
 
 
+_MARGIN = 1.2  # of the detectable amplitude: the noise is not known beforehand
 # Rise of the log-likelihood per dwell (nats) at signal-to-noise ratios of a dwell, in white noise.
 _RATIO = np.array([3.0, 5.0, 8.0, 12.0, 20.0])
 _GAIN = np.array([0.018, 0.16, 0.65, 1.6, 2.5])
@@ -284,11 +286,10 @@ def _with_one_more(trace: Array, sampling_rate: float, before: Decoded) -> Decod
     if found is not None and _is_better(trace, sampling_rate, measured, before, found):
         return found
     # Jumps that are not seen one by one: search with all paths instead of the most likely one.
-    for _ in range(2):
-        found = _climb(trace, sampling_rate, noise, low, traps)
-        low, traps = found.low, found.traps
-        noise = fit_spectrum(measured, lorentzian=_shape(measured, traps[-1].rate))
-    return found if _is_better(trace, sampling_rate, measured, before, found) else None
+    first = _climb(trace, sampling_rate, noise, low, traps)
+    noise = fit_spectrum(measured, lorentzian=_shape(measured, first.traps[-1].rate))
+    second = _climb(trace, sampling_rate, noise, first.low, first.traps)
+    return second if _is_better(trace, sampling_rate, measured, before, second) else None
 
 
 def _is_better(
