@@ -264,13 +264,13 @@ class Mesh:
     def _mzis(self, *, slope: bool) -> Complex:
         require_copies(self.layout, self._lead, 200.0 * self.layout.mzis)
         device, shape = self.device, (self._lead, self.layout.mzis)
-        internal = np.exp(1j * np.broadcast_to(self.theta, shape))
+        internal = (1j if slope else 1.0) * np.exp(1j * self.theta)
         found: Complex = kernels.mzi_matrices(
-            1j * internal if slope else internal,
+            _spread(internal, shape),
             0.0 if slope else 1.0,
-            np.exp(1j * np.broadcast_to(self.phi, shape)),
-            np.array(np.broadcast_to(device.couplers, (*shape, 4))),
-            np.array(np.broadcast_to(device.transmission, (*shape, 2))),
+            _spread(np.exp(1j * self.phi), shape),
+            _spread(device.couplers, (*shape, 4)),
+            _spread(device.transmission, (*shape, 2)),
         )
         return found
 
@@ -313,6 +313,11 @@ class Mesh:
             with ThreadPoolExecutor(threads) as pool:
                 list(pool.map(one_share, range(0, count, share)))
         return out[0] if self.copies is None else out
+
+
+def _spread(values: Any, shape: tuple[int, ...]) -> Any:
+    """A copy of an array for every copy of a mesh: contiguous, as the kernels are compiled for."""
+    return np.array(np.broadcast_to(values, shape), order="C")
 
 
 @lru_cache(maxsize=8)

@@ -37,11 +37,9 @@ EXACT = {
     "precision": "float64",
 }
 SMALL = 1e-4  # rad of phase noise: second order is far below every statistical error here
-STRONG = {
-    "crosstalk": ThermalCrosstalk(coefficient=0.05),
-    "column_pitch": 200e-6,
-    "line_pitch": 100e-6,
-}
+PITCHES = {"column_pitch": 200e-6, "line_pitch": 100e-6}
+# An eighth of a heater's effect on the phase shifters next to it.
+STRONG = ThermalCrosstalk(coefficient=0.9, reference_distance=0.0, decay_length=50e-6)
 WRITES = 8000
 
 
@@ -218,14 +216,15 @@ def test_correction_of_known_splitters():
 def test_static_crosstalk_is_compensated():
     """Heaters are asked for what their neighbours do not give; without that, weights are lost."""
     weights = weights_for(12, 16)
-    hardware = exact(imperfections=Imperfections(**STRONG))
+    law = ThermalCrosstalk(coefficient=0.05)
+    hardware = exact(**process(crosstalk=law, **PITCHES))
     off = np.abs(hardware.program(weights, rng=rng()).truth - weights)
     before, asked = hardware.circuit(12, 16).before, hardware.settings(weights).phases[0]
     assert min(part.min() for part in asked) >= 0
     assert max(part.max() for part in asked) <= 2 * math.pi
     wanted = np.concatenate(exact().settings(weights).phases[0])
     in_light = np.concatenate(before.program(*asked)) - wanted
-    assert np.abs(np.sin(0.5 * in_light)).max() < 0.01
+    assert np.abs(np.sin(0.5 * in_light)).max() < 0.03
     uncompensated = np.concatenate(before.program(*exact().settings(weights).phases[0])) - wanted
     assert np.abs(np.sin(0.5 * uncompensated)).mean() > 0.1
     assert off.max() < 0.02 * LIMIT
@@ -246,7 +245,7 @@ def test_crosstalk_that_no_heater_can_make_up_for_is_refused():
 def test_noise_of_the_light(naive):
     """Shot and thermal noise of every output, and laser noise that all outputs of a vector share."""
     hardware = exact(
-        laser=Laser(rin_dB_per_Hz=-113.0),
+        laser=Laser(rin_dB_per_Hz=-143.0),
         readout=HomodyneReadout(detector=Photodetector(bandwidth=1e9)),
     )
     weights = weights_for(2, IN)
@@ -261,7 +260,7 @@ def test_noise_of_the_light(naive):
     detected = np.diag(scale**2 * readout.variance(fields))
     shared = (0.5 * hardware.laser.relative_std(1e9)) ** 2 * np.outer(y, y)
     naive.check_covariances(noise, detected + shared)
-    for wrong in (detected, 1.3 * detected + shared, detected + np.diag(np.diag(shared))):
+    for wrong in (detected, 1.2 * detected + shared, detected + np.diag(np.diag(shared))):
         with pytest.raises(AssertionError, match="covariance"):
             naive.check_covariances(noise, wrong)
 
@@ -301,7 +300,7 @@ def test_known_read_back_noise_is_that_of_read_back(naive):
         {"layout": "diamond"},
         {"headroom": 1.0},
         {**process(phase_std=SMALL, splitter_std=0.05, loss_dB=0.2)},
-        {**process(phase_std=SMALL, **STRONG)},
+        {**process(phase_std=SMALL, crosstalk=STRONG, **PITCHES)},
     ],
     ids=["clements", "reck", "diamond", "no headroom", "splitters and loss", "crosstalk"],
 )
@@ -324,7 +323,7 @@ def test_known_write_noise_is_that_of_programmed_weights(options, shape, naive):
 def test_crosstalk_makes_errors_correlate(naive):
     """Covariance of all weights is s² J X Xᵀ Jᵀ with the measured slopes J; J Jᵀ is not it."""
     weights = weights_for(2, 3)
-    hardware = exact(imperfections=Imperfections(phase_std=SMALL, **STRONG))
+    hardware = exact(**process(phase_std=SMALL, crosstalk=STRONG, **PITCHES))
     state = hardware.program(weights, rng=rng(), copies=WRITES)
     quiet = replace(hardware, imperfections=replace(hardware.imperfections, phase_std=0.0))
     expected = quiet.program(weights, rng=rng()).truth

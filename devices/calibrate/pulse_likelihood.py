@@ -282,21 +282,23 @@ class Likelihood:
         """Gradient, and the expected information Σ (∂v ∂vᵀ / F + ½ ∂F ∂Fᵀ / F²), (free, free).
 
         The derivatives of the innovations v and their variances F are central differences, with
-        a relative error of about 1e-9.
+        a relative error of about 1e-9. NaN where a variance is lost to rounding or overflows.
         """
         count, sizes = self.free.size, self._differences
         shifts = np.concatenate([np.diag(sizes), -np.diag(sizes), np.zeros((count, 1))], axis=1)
-        innovations, variances = self.innovations(coordinates[:, None] + shifts)
-        if not variances.min() > 0.0:  # lost to rounding, far from any maximum
-            return np.full(count, np.nan), np.full((count, count), np.nan)
-        innovation, variance = innovations[:, -1], variances[:, -1]
-        of_innovation = (innovations[:, :count] - innovations[:, count:-1]) / (2.0 * sizes)
-        of_variance = (variances[:, :count] - variances[:, count:-1]) / (2.0 * sizes)
-        of_variance /= variance[:, None]
-        gradient = -0.5 * (1.0 - innovation**2 / variance) @ of_variance
-        gradient -= (innovation / variance) @ of_innovation
-        of_innovation /= np.sqrt(variance)[:, None]
-        return gradient, of_innovation.T @ of_innovation + 0.5 * of_variance.T @ of_variance
+        with np.errstate(all="ignore"):
+            innovations, variances = self.innovations(coordinates[:, None] + shifts)
+            innovation, variance = innovations[:, -1], variances[:, -1]
+            of_innovation = (innovations[:, :count] - innovations[:, count:-1]) / (2.0 * sizes)
+            of_variance = (variances[:, :count] - variances[:, count:-1]) / (2.0 * sizes)
+            of_variance /= variance[:, None]
+            gradient = -0.5 * (1.0 - innovation**2 / variance) @ of_variance
+            gradient -= (innovation / variance) @ of_innovation
+            of_innovation /= np.sqrt(variance)[:, None]
+            information = of_innovation.T @ of_innovation + 0.5 * of_variance.T @ of_variance
+        if not (variances.min() > 0.0 and np.isfinite(information).all()):
+            return np.full(count, np.nan), np.full((count, count), np.nan)  # far from any maximum
+        return gradient, information
 
     @property
     def _differences(self) -> Array:

@@ -34,8 +34,8 @@ def standardised_innovations(responses: Sequence[Response]) -> tuple[Array, NDAr
 
 
 def autocorrelations(residuals: Array, groups: NDArray[np.int64], lags: int) -> Array:
-    """At lags 1 to ``lags``, products of different series left out."""
-    power = np.sum(residuals**2)
+    """At lags 1 to ``lags``, products of different series left out; NaN if all residuals are 0."""
+    power = np.sum(residuals**2) or np.nan
     products = [
         np.sum((residuals[lag:] * residuals[:-lag])[groups[lag:] == groups[:-lag]])
         for lag in range(1, lags + 1)
