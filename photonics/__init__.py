@@ -2,6 +2,10 @@
 
 from .adjoint import Gradient as Gradient
 from .adjoint import gradient as gradient
+from .conventions import from_convention as from_convention
+from .conventions import to_convention as to_convention
+from .correction import Corrected as Corrected
+from .correction import correct as correct
 from .decomposition import Phases as Phases
 from .decomposition import decompose as decompose
 from .imperfections import Chip as Chip
@@ -15,3 +19,5 @@ from .layout import named_layout as named_layout
 from .layout import reck as reck
 from .mesh import Mesh as Mesh
 from .singular_value import SingularValueMesh as SingularValueMesh
+from .self_configuration import SelfConfigured as SelfConfigured
+from .self_configuration import self_configure as self_configure

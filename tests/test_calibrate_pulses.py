@@ -1,6 +1,7 @@
 """Pulse calibration: its Kalman filter, its error bars, what it separates and what it refuses."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -422,6 +423,12 @@ def test_device_to_device_spread():
         row = fit.parameters.sel(parameter=name)
         assert abs(row.value - value) < 4 * row.standard_error, name
     assert fit.cell.pulses.step_spread == fit.estimates["step_spread"]
+    # The fit has medians and spreads of logarithms, the cell means and relative spreads.
+    variance = fit.estimates["upper_bound_spread"] ** 2
+    assert fit.cell.pulses.upper_bound_spread**2 == pytest.approx(np.expm1(variance))
+    above = fit.estimates["bound_up"] - fit.goodness["reference_S"]
+    mean = fit.goodness["reference_S"] + above * np.exp(variance / 2)
+    assert fit.cell.conductance_max == pytest.approx(mean)
     # Seen from the middle of the data, not from the cells' own reference, bounds that differ
     # make steps a little asymmetric.
     assert fit.estimates["asymmetry_spread"] < 0.01
@@ -469,6 +476,28 @@ def test_cell_keeps_what_was_given_and_survives_its_card(tmp_path):
     assert load(str(tmp_path / "card.json")) == fit.cell
 
 
+def test_odd_tables_are_fitted_or_refused():
+    """Heavy tails, no noise, steps that grow, directions at random: numbers or an InputError."""
+    rng, fitted = stream(21, "tables"), 0
+    for number in range(24):
+        directions = np.repeat([1, -1], 15) if number % 4 else rng.choice([1, -1], 30)
+        readings = np.exp(rng.normal(0, 0.1) * np.cumsum(directions))
+        if number % 2:
+            readings += rng.standard_cauchy(30) * rng.choice([0.0, 0.1, 10.0])
+        table = {
+            "pulse": np.arange(30) * rng.choice([1, 20]),
+            "direction": np.where(directions > 0, "up", "down"),
+            "conductance_S": 1e-6 * np.abs(readings),
+        }
+        with suppress(InputError):
+            fit = pulses(table, law=("soft bounds", "power")[number % 3 == 0])
+            estimates = fit.estimates
+            assert np.all((estimates.lower <= estimates.values) & np.isfinite(estimates.values))
+            assert np.all(estimates.values <= estimates.upper)
+            fitted += 1
+    assert 0 < fitted < 24
+
+
 def bad_tables():
     parameters = TRUTH.copy()
     parameters[6:] = 0.0, 0.01, 0.0, 1.0
@@ -478,6 +507,7 @@ def bad_tables():
     return [
         ({**good, "direction": ["left"] * 60}, {}, "up or down"),
         ({**good, "pulse": good["pulse"] + 0.5}, {}, "whole numbers"),
+        ({**good, "pulse": np.where(good["pulse"] < 59, good["pulse"], np.inf)}, {}, "whole"),
         ({**good, "conductance_S": good["conductance_S"] / 20e-6}, {}, "which no memory cell has"),
         ({**good, "conductance_S": np.full(60, 1e-5)}, {}, "move nothing"),
         (twice, {}, "two readings"),

@@ -322,7 +322,7 @@ def test_known_write_noise_is_that_of_programmed_weights(options, shape, naive):
 
 def test_crosstalk_makes_errors_correlate(naive):
     """Covariance of all weights is s² J X Xᵀ Jᵀ with the measured slopes J; J Jᵀ is not it."""
-    weights = weights_for(2, 3)
+    weights = weights_for(2, 3, seed=1)  # seed 0 is one that so warm a chip cannot be set to
     hardware = exact(**process(phase_std=SMALL, crosstalk=STRONG, **PITCHES))
     state = hardware.program(weights, rng=rng(), copies=WRITES)
     quiet = replace(hardware, imperfections=replace(hardware.imperfections, phase_std=0.0))

@@ -1,8 +1,10 @@
 """The page that shows a calibration: panels of data, fit, band and residuals, and the numbers."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -11,12 +13,13 @@ from zerohm._figures import PaperFigure, paper
 from .result import Panel
 
 WIDTH, PANEL_HEIGHT, LINE_HEIGHT = 7.0, 2.5, 0.14  # inch
+COLUMN = 44  # characters that one of the two columns of numbers holds
 MARGIN = 0.35  # inch, title and room around the text
 FEW, MANY = 30, 2000
 """Up to so many points are drawn large; more than so many as pixels, which keeps files small."""
 
-ROW = 30
-"""Letters of labels with which four entries of a legend fit beside each other."""
+ROW, SYMBOL = 58, 5
+"""Letters that fit beside each other over a panel, and how many a legend's symbol takes."""
 
 
 def page(
@@ -38,14 +41,23 @@ def page(
             draw(panel, figure.add_subplot(place))
         ground = figure.add_subplot(grid[rows, :])
         ground.axis("off")
-        _write(ground, 0.0, [*numbers[:depth], "", *wrapped])
-        _write(ground, 0.5, numbers[depth:])
+        shrink = min(1.0, COLUMN / max(map(len, numbers), default=1))
+        _write(ground, 0.0, [*numbers[:depth], "", *wrapped], shrink)
+        _write(ground, 0.5, numbers[depth:], shrink)
     return figure
 
 
-def _write(ax: Axes, x: float, lines: Sequence[str]) -> None:
+def _write(ax: Axes, x: float, lines: Sequence[str], shrink: float) -> None:
     """Lines of text downwards from the top of the axes, without a claim to room."""
-    text = ax.text(x, 1.0, "\n".join(lines), va="top", transform=ax.transAxes)
+    text = ax.text(
+        x,
+        1.0,
+        "\n".join(lines),
+        va="top",
+        transform=ax.transAxes,
+        fontsize=shrink * matplotlib.rcParams["font.size"],
+        linespacing=1.2 / shrink,
+    )
     text.set_in_layout(False)
 
 
@@ -78,5 +90,19 @@ def draw(panel: Panel, ax: Axes) -> None:
     ax.set_ylabel(panel.y_label)
     labels = ax.get_legend_handles_labels()[1]
     if labels:
-        columns = 4 if len("".join(labels)) < ROW else 3
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=_columns(labels))
+
+
+def _columns(labels: Sequence[str]) -> int:
+    """How many columns of a legend, which are filled one after the other, fit over a panel."""
+    for columns in (4, 3, 2):
+        depth = math.ceil(len(labels) / columns)
+        widths = [max(map(len, part)) + SYMBOL for part in _runs(labels, depth)]
+        if sum(widths) <= ROW:
+            return columns
+    return 1
+
+
+def _runs(labels: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Labels in runs of ``size``."""
+    return [labels[start : start + size] for start in range(0, len(labels), size)]

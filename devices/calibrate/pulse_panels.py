@@ -15,6 +15,8 @@ from .result import MICRO, Panel
 
 LAGS = 20
 """Autocorrelations in the Ljung–Box test."""
+FARTHEST = 1e6
+"""Ranges of the readings beyond which a response has no value any more."""
 BINS = 8
 """Groups of similar conductance among the steps."""
 
@@ -53,20 +55,25 @@ def ljung_box(residuals: Array, groups: NDArray[np.int64], noises: int) -> float
 
 
 def mean_response(response: Response) -> tuple[Array, Array]:
-    """Mean response and its standard deviation, each series from its best start."""
+    """Mean response and its standard deviation, each series from its best start.
+
+    NaN where steps that were fitted to grow with every pulse have led out of all bounds.
+    """
     likelihood = response.maximum.likelihood
     series, parameters = likelihood.series, response.maximum.parameters
     means, above, variances = np.empty((3, series.readings.size))
     group = np.cumsum(series.pulses == 0) - 1
     starts = series.readings[series.pulses == 0][group]
-    for _ in range(3):  # of Gauss and Newton; soft bounds take one
-        law = (series.pulses, series.directions, parameters, likelihood.law == "soft bounds")
-        response_of(starts + 1e-6, *law, above, variances)
-        response_of(starts, *law, means, variances)
-        slope = (above - means) / 1e-6
-        moved = np.bincount(group, slope * (series.readings - means))
-        starts = starts + (moved / np.bincount(group, slope**2))[group]
-    return means, np.sqrt(variances)
+    law = (series.pulses, series.directions, parameters, likelihood.law == "soft bounds")
+    with np.errstate(all="ignore"):
+        for _ in range(3):  # of Gauss and Newton; soft bounds take one
+            response_of(starts + 1e-6, *law, above, variances)
+            response_of(starts, *law, means, variances)
+            slope = (above - means) / 1e-6
+            moved = np.bincount(group, slope * (series.readings - means))
+            starts = starts + (moved / np.bincount(group, slope**2))[group]
+        known = np.abs(means) + np.sqrt(variances) < FARTHEST
+    return np.where(known, means, np.nan), np.sqrt(np.where(known, variances, np.nan))
 
 
 def rms_residual(responses: Sequence[Response]) -> float:

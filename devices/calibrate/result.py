@@ -38,7 +38,7 @@ class Panel:
     ----------
     x_label, y_label : with units.
     points : name -> (x, y), measured data.
-    lines : name -> (x, y), the fit.
+    lines : name -> (x, y), the fit; one named like points has their colour.
     bands : name -> (x, low, high), 95 % of what the fit expects.
     x_scale, y_scale : "linear", "log" or "symlog".
     """
