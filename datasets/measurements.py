@@ -83,7 +83,7 @@ def measured(name: str) -> Path:
 
     Examples
     --------
-    >>> sorted(FILES)[2]
+    >>> sorted(FILES)[1]
     'techA_bake.tsv.gz'
     """
     choose("measurement", name, FILES)

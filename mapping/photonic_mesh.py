@@ -18,13 +18,19 @@ off the maximum at θ = π, where t would not respond to its phase.
 **Write noise.** Every programming event leaves an error ε of standard deviation ``phase_std`` at
 each phase shifter. To first order ΔW = Σ ε_k ∂W/∂φ_k, normal, and ∂W/∂φ_k is the outer product of
 what arrives at a phase shifter and what reaches the detectors from there, so that σ(w) is exact at
-first order. A real W is carried out by rotations: only half of what a θ does, and nothing of what
-φ and γ do, is in the quadrature that is read, and ‖σ‖² ≈ s²/4 (outputs + inputs − 2) ‖W‖² with a
-phase noise s (complex fields would have four times as much). σ(w) depends on one weight only
-through norms of rows and columns, dσ/dw ≈ s² w / 2σ, which is taken as 0. Heaters that warm each
-other make the errors of phases, and more so those of weights, correlate.
+first order; it takes some N⁴ operations for N ports (crosstalk many times as many). A real W is
+carried out by rotations: of what θ does one half, and of what φ and γ do nothing, is in the
+quadrature that is read, and with a phase noise s on average
 
-Sources: Reck 1994; Miller, Photonics Res. 1, 1 (2013); Clements 2016; Shen 2017.
+    ‖σ‖² = s²/4 [(outputs + inputs − 2) ‖W‖² + Σ_k (g² − s_k²)],    s_k: singular values,
+
+a quarter of what it is for the fields. Errors of couplers, too, are in the other quadrature: those
+of weights are of second order in them. σ(w) depends on one weight through norms of rows and columns
+only, dσ/dw ≈ s² w / 2σ, which is taken as 0. Errors of weights correlate, since every phase moves
+many of them; heaters that warm each other add to that. How they warm each other is known and made
+up for when phases are asked for; their errors are not.
+
+Sources: Miller, Photonics Research 1, 1 (2013); Shen et al., Nature Photonics 11, 441 (2017).
 """
 
 import math
@@ -147,8 +153,11 @@ class PhotonicHardware:
                 "shifter has bits or programming_noise of its own: give them as phase_bits and "
                 "phase_std of the imperfections"
             )
-        if self.adc is not None and not self.adc.ideal:
-            raise ValueError("layers take an ADC without errors of its own in this version")
+        if self.adc is not None and not (self.adc.ideal and self.adc.full_scale is None):
+            raise ValueError(
+                "layers take an ADC without errors of its own in this version, and its full scale "
+                "is output_range"
+            )
         return self
 
     @property
@@ -238,16 +247,12 @@ class PhotonicHardware:
                 ).phases
                 for ideal, chip in zip(phases, chips, strict=True)
             ]
-        before, (theta, phi, gamma), behind = phases
-        attenuators = Phases(theta, in_one_turn(phi + gamma[::2]), np.zeros(2 * theta.size))
-        return Settings(
-            gain,
-            (
-                for_heaters(before, chips.before),
-                attenuators,
-                for_heaters(behind, chips.behind),
-            ),
-        )
+        before, passed, behind = phases
+        # Only the upper line behind an attenuator is used, and its phase is one with φ.
+        phi = in_one_turn(passed.phi + passed.gamma[::2])
+        attenuators = Phases(passed.theta, phi, np.zeros(passed.gamma.size))
+        before, behind = for_heaters(before, chips.before), for_heaters(behind, chips.behind)
+        return Settings(gain, (before, attenuators, behind))
 
     def write_noise(self, weights: Array) -> WriteNoise:
         """Statistics of the write noise of these weights (out, in), exact to first order."""
@@ -258,28 +263,13 @@ class PhotonicHardware:
             "take smaller layers",
         )
         chips, asked = self.circuit(outputs, inputs), self.settings(weights)
-        before, attenuators, behind = (
+        meshes = [
             Mesh(chip.layout, *chip.program(*phases), chip)
             for chip, phases in zip(chips, asked.phases, strict=True)
-        )
-        passed = attenuators.matrices()[0, :, 0, 0]
-        rank = passed.size
-        arriving = np.zeros((outputs, inputs), np.complex128)
-        arriving[:rank] = passed[:, None] * before.matrix()[:rank]
-        leaving = np.zeros((outputs, inputs), np.complex128)
-        leaving[:, :rank] = behind.matrix()[:, :rank] * passed
-        slope = attenuators.matrix_slopes()[0, :, 0, 0]
-        away = np.stack((slope, 1j * passed)).reshape(2, -1, 1) * behind.matrix().T[:rank]
-        to = np.stack(2 * (before.matrix()[:rank],))
-        ways = (
-            _ways(before, np.eye(inputs) + 0j, leaving),
-            (away.reshape(-1, outputs), to.reshape(-1, inputs)),
-            _ways(behind, arriving, np.eye(outputs) + 0j),
-        )
-        variance = sum(
-            _variance(*way, chip.crosstalk if chip.process.crosstalk else None)
-            for way, chip in zip(ways, chips, strict=True)
-        )
+        ]
+        variance = np.zeros(weights.shape)
+        for (away, to), chip in zip(_ways(*meshes), chips, strict=True):
+            variance += _variance(away, to, chip.crosstalk if chip.process.crosstalk else None)
         scale = self.imperfections.phase_std * asked.gain / transmission(chips)
         std: Array = (scale * np.sqrt(variance)).astype(np.result_type(weights, np.float32))
         return WriteNoise(std=std, std_slope=np.zeros((), std.dtype), density="gaussian")
@@ -433,8 +423,7 @@ class ProgrammedPhotonic:
         current = readout.read(fields, rng)
         unit = float(readout.expected(np.array(hardware.unit_field(self._chips) + 0j)))
         if hardware.adc is not None:
-            ends = hardware.adc.full_scale or full_scale * unit
-            current, saturated = hardware.adc.convert(current, ends)
+            current, saturated = hardware.adc.convert(current, full_scale * unit)
             self.ledger.adc_saturations += saturated
         return current * self._dtype(self._gain / unit)
 
@@ -486,7 +475,7 @@ class ProgrammedPhotonic:
         """W from the wall, local oscillators included."""
         laser, readout = self._hardware.laser, self._hardware.readout
         light = laser.power + self._weights.shape[0] * readout.local_oscillator_power
-        return light / laser.efficiency
+        return float(light / laser.efficiency)
 
 
 class Shifters:
@@ -509,7 +498,7 @@ class Shifters:
     def rewrite(self, asked: Phases, rng: Generator) -> int:
         """Ask for other phases; the number of shifters that got another code."""
         changed = self._codes(asked) != self._codes(self.asked)
-        number = np.count_nonzero(changed)
+        number = int(np.count_nonzero(changed))
         fresh = self._law.start(np.zeros((*self._lead, number)), rng)
         self._law.merge(self._state, fresh, changed, rng)
         self.asked = asked
@@ -526,7 +515,7 @@ class Shifters:
         if chip.process.crosstalk is not None:
             off = (chip.crosstalk @ np.atleast_2d(off).T).T.reshape(off.shape)
         parts = np.split(off, [layout.mzis, 2 * layout.mzis], axis=-1)
-        phases = (a + b for a, b in zip(chip.program(*self.asked), parts, strict=True))
+        phases = Phases(*(a + b for a, b in zip(chip.program(*self.asked), parts, strict=True)))
         return Mesh(layout, *phases, chip)
 
     def _codes(self, phases: Phases) -> Array:
@@ -560,7 +549,10 @@ def _fabricated(
         ("behind", process, named_layout(layout, outputs)),
     )
     return Circuit(
-        *(law.fabricate(where, stream(chip, "fabrication", place, name)) for name, law, where in parts)
+        *(
+            law.fabricate(where, stream(chip, "fabrication", place, name))
+            for name, law, where in parts
+        )
     )
 
 
@@ -607,28 +599,45 @@ def read_back_range(weights: Array, gain: float) -> float:
     return _READ_BACK_RANGE * (float(np.abs(weights).max()) / gain or 1.0)
 
 
-def _ways(mesh: Mesh, arriving: Complex, leaving: Complex) -> tuple[Complex, Complex]:
-    """Light to and from every phase shifter of a mesh: (P, outputs), (P, inputs).
+def _ways(before: Mesh, attenuators: Mesh, behind: Mesh) -> list[tuple[Complex, Complex]]:
+    """Light to and from the phase shifters of each chip: (P, outputs) away, (P, inputs) to them.
 
-    The matrix of the circuit changes by the outer product of both, per rad. Phase shifters are
-    in the order theta, phi, gamma.
+    Per rad of a phase, the matrix of the circuit changes by the outer product of both.
+    """
+    first, last = before.matrix(), behind.matrix()
+    open_, slope = (m[0, :, 0, 0] for m in (attenuators.matrices(), attenuators.matrix_slopes()))
+    rank, (outputs, inputs) = open_.size, (len(last), len(first))
+    arriving, leaving = np.zeros((2, outputs, inputs), np.complex128)
+    arriving[:rank] = open_[:, None] * first[:rank]
+    leaving[:, :rank] = last[:, :rank] * open_
+    by_phase = np.concatenate((slope, 1j * open_))
+    between = by_phase[:, None] * np.tile(last.T[:rank], (2, 1)), np.tile(first[:rank], (2, 1))
+    return [
+        _ways_of_mesh(before, np.eye(inputs) + 0j, leaving),
+        between,
+        _ways_of_mesh(behind, arriving, np.eye(outputs) + 0j),
+    ]
+
+
+def _ways_of_mesh(mesh: Mesh, arriving: Complex, leaving: Complex) -> tuple[Complex, Complex]:
+    """The same for one mesh, whose phase shifters are in the order theta, phi, gamma.
 
     arriving : (ports, inputs), field at every port before the mesh, of every input.
     leaving : (outputs, ports), field at every output, of every port behind the mesh.
     """
-    layout, factors = mesh.layout, mesh.output_factors()[0]
-    ports, mzis = layout.ports, layout.mzis
-    into = np.zeros((layout.lines, arriving.shape[1]), np.complex128)
-    into[:ports] = arriving
-    out_of = np.zeros((layout.lines, leaving.shape[0]), np.complex128)
-    out_of[:ports] = leaving.T * factors[:ports, None]
-    to = np.empty((2 * mzis + ports, into.shape[1]), np.complex128)
-    away = np.empty((2 * mzis + ports, out_of.shape[1]), np.complex128)
-    away[2 * mzis :] = 1j * out_of[:ports]
+    layout, ports = mesh.layout, mesh.layout.ports
+    mzis, shifters = layout.mzis, 2 * layout.mzis + ports
+    forwards = np.zeros((layout.lines, arriving.shape[1]), np.complex128)
+    backwards = np.zeros((layout.lines, leaving.shape[0]), np.complex128)
+    forwards[:ports] = arriving
+    backwards[:ports] = leaving.T * mesh.output_factors()[0, :ports, None]
+    to = np.empty((shifters, forwards.shape[1]), np.complex128)
+    away = np.empty((shifters, backwards.shape[1]), np.complex128)
+    away[2 * mzis :] = 1j * backwards[:ports]
     cells = mesh.matrices()[0], mesh.matrix_slopes()[0], layout.upper, layout.lower
-    follow(*cells, into, to)
-    retrace(*cells, out_of, away)
-    to[2 * mzis :] = into[:ports]
+    follow(*cells, forwards, to)
+    retrace(*cells, backwards, away)
+    to[2 * mzis :] = forwards[:ports]
     return away, to
 
 
@@ -649,7 +658,12 @@ def _variance(away: Complex, to: Complex, crosstalk: Any) -> Array:
 
 @kernel
 def follow(
-    matrices: Complex, slopes: Complex, upper: Indices, lower: Indices, light: Complex, seen: Complex
+    matrices: Complex,
+    slopes: Complex,
+    upper: Indices,
+    lower: Indices,
+    light: Complex,
+    seen: Complex,
 ) -> None:
     """Light (lines, vectors) forwards through all MZIs, in place; what arrives at their shifters.
 
@@ -668,7 +682,12 @@ def follow(
 
 @kernel
 def retrace(
-    matrices: Complex, slopes: Complex, upper: Indices, lower: Indices, light: Complex, seen: Complex
+    matrices: Complex,
+    slopes: Complex,
+    upper: Indices,
+    lower: Indices,
+    light: Complex,
+    seen: Complex,
 ) -> None:
     """Light (lines, vectors) backwards, in place; what leaves the shifters for it.
 

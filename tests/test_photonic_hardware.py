@@ -200,15 +200,34 @@ def test_the_same_chip_at_every_programming():
         assert np.abs(other.program(weights, rng=rng(0)).truth - truth).max() > 0.01
 
 
+def test_couplers_change_real_weights_in_second_order_only():
+    """Half the coupler errors leave a quarter of what is read, and half of the fields' error."""
+    weights = weights_for(20, 24)
+    errors = {}
+    for std in (0.01, 0.02):
+        found = []
+        for place in range(8):
+            state = exact(place=place, **process(splitter_std=std)).program(weights, rng=rng())
+            light = state._meshes[0].matrix()
+            found.append(
+                [
+                    np.linalg.norm(state.truth - weights),
+                    np.linalg.norm(light - np.linalg.svd(weights)[2]),
+                ]
+            )
+        errors[std] = np.mean(found, axis=0)
+    read, light = errors[0.02] / errors[0.01]
+    assert 3.8 < read < 4.2
+    assert 1.9 < light < 2.1
+
+
 def test_correction_of_known_splitters():
     """Phases computed for the chip's own splitters bring most of the matrix back."""
     weights = weights_for(12, 16)
     errors = []
     for corrected in (False, True):
         hardware = exact(corrected=corrected, **process(splitter_std=0.01))
-        off = [
-            hardware.at(place).program(weights, rng=rng()).truth - weights for place in range(5)
-        ]
+        off = [hardware.at(place).program(weights, rng=rng()).truth - weights for place in range(5)]
         errors.append(np.sqrt(np.mean(np.square(off))))
     assert errors[1] < 0.15 * errors[0]
 
@@ -243,7 +262,7 @@ def test_crosstalk_that_no_heater_can_make_up_for_is_refused():
 
 
 def test_noise_of_the_light(naive):
-    """Shot and thermal noise of every output, and laser noise that all outputs of a vector share."""
+    """Shot and thermal noise of every output, and laser noise that all of a vector share."""
     hardware = exact(
         laser=Laser(rin_dB_per_Hz=-143.0),
         readout=HomodyneReadout(detector=Photodetector(bandwidth=1e9)),
@@ -397,7 +416,7 @@ def test_tightened_divides_the_noise_and_costs_calibrations():
 
 
 def test_rewriting_leaves_phases_alone_that_do_not_change():
-    """The same codes keep their errors bit by bit; another matrix brings new errors and the gain."""
+    """The same codes keep their errors bit by bit; another matrix brings new errors and a gain."""
     hardware = exact(**process(phase_std=0.01))
     weights, everything = weights_for(), np.ones((OUT, IN), dtype=bool)
     state = hardware.program(weights, rng=rng(), copies=2)
@@ -594,6 +613,7 @@ def test_light_beyond_saturation_is_refused():
         ({"shifter": PhaseShifter(bits=8)}, "phase_bits"),
         ({"shifter": PhaseShifter(programming_noise=0.1)}, "phase_std"),
         ({"adc": ADC(bits=8, noise=1e-6)}, "ADC"),
+        ({"adc": ADC(bits=8, full_scale=1e-3)}, "output_range"),
         ({"precision": "float16"}, "precision"),
         ({"phase_bits": 8}, "phase_bits"),
     ],

@@ -94,9 +94,7 @@ def test_phase_noise_estimates_the_gradient_times_its_covariance(crosstalk):
     """
     pairs, rng = 10_000, np.random.default_rng(1)
     law = None if crosstalk is None else ThermalCrosstalk(coefficient=crosstalk)
-    process = Imperfections(
-        phase_std=0.005, crosstalk=law, column_pitch=200e-6, line_pitch=100e-6
-    )
+    process = Imperfections(phase_std=0.005, crosstalk=law, column_pitch=200e-6, line_pitch=100e-6)
     hardware = photonic(imperfections=process, precision="float64", adc=None)
     network = training.mlp([7, 5], hardware=hardware)
     x, labels = rng.uniform(-1, 1, (20, 7)), rng.integers(0, 5, 20)
