@@ -13,7 +13,7 @@ from zerohm._errors import InputError, checked, choose
 from zerohm._random import as_generator
 
 from ..devices import Cell, Cells
-from ..devices.temperature import REFERENCE_TEMPERATURE
+from ..devices.temperature import REFERENCE_TEMPERATURE, check_temperature
 from ..devices.time_part import check_seconds
 from .bit_serial import BitSerial
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
@@ -135,7 +135,7 @@ class Crossbar:
         self.read_duration = read_duration
         self.dtype = dtype
         self.ledger = Ledger()
-        self.age_s = 0.0
+        self.age_s = 0.0  # since all cells were programmed
         self.wires = checked(
             Wires,
             "wires",
@@ -191,7 +191,7 @@ class Crossbar:
         targets : (rows, cols), S.
         rng : source of the write noise; ``None`` for the array's own.
         copies : number of independent arrays written with the same targets; the state then has
-            a leading axis unless it is 1.
+            a leading axis unless it is 1. Another number than before is other arrays, new ones.
         verify : what the verify reads see: each cell alone, or what the array shows of it through
             its wires (:func:`zerohm.crossbar.compensated_targets`), so that ``read`` answers as
             if there were no wires.
@@ -231,6 +231,9 @@ class Crossbar:
 
     def read(self, voltages: ArrayLike, rng: Generator | None = None) -> Array:
         """Currents of one read per input vector, each with its own read noise.
+
+        Cells conduct in proportion to their voltage, whatever their ``iv``; nonlinear arrays are
+        solved by :func:`zerohm.crossbar.nonlinear.solve`.
 
         Independent Gaussian noise of the cells makes the current of a bit line exactly Gaussian
         with variance Σᵢ Vᵢ² σᵢⱼ², so one deviate per current is drawn, not one per cell. Through
@@ -287,19 +290,28 @@ class Crossbar:
         Through resistive wires a read shows the cell as the sense amplifier sees it: the entry
         of the transfer matrix, not the cell alone.
 
-        Each read carries the cell's read-back noise and passes the ADC, whose gain is set for
-        :func:`read_back_full_scale`.
+        Each read is one at ``read_voltage``. It carries the cell's read-back noise and the
+        electronic noise of its bit line, to which cells at zero volts contribute too, and passes
+        the ADC, whose gain is set for :func:`read_back_full_scale`.
 
         Returns
         -------
         Conductances in S, (..., rows, cols), or differences (..., rows, cols/2).
         """
         conductance = self.conductance
-        std = self.cell.read_back_std(conductance)
+        variance: Array = np.square(self.cell.read_back_std(conductance))
+        noise = self.cell.electronic_noise
+        if noise is not None:
+            seen = np.abs(self._readout.column_transfer)
+            column = seen.sum(axis=-2, keepdims=True)
+            variance = variance + noise.read_variance(column, seen, self.read_voltage)
         value: Array = self._readout.transfer.copy()
         if self.differential:
-            std = np.sqrt(2.0) * std if std.ndim == 0 else np.hypot(std[..., 0::2], std[..., 1::2])
-        if np.any(std > 0):
+            variance = (
+                2.0 * variance if variance.ndim == 0 else variance[..., 0::2] + variance[..., 1::2]
+            )
+        if np.any(variance > 0):
+            std = np.sqrt(variance)
             normal = (rng or self._generator).standard_normal(value.shape, dtype=self.dtype)
             value += std.astype(self.dtype) * normal
         if self.adc is not None:
@@ -337,8 +349,9 @@ class Crossbar:
             that has not been programmed.
         """
         check_seconds(seconds)
+        check_temperature(temperature)
         cells = self._programmed_cells
-        if self.cell.evolves:
+        if self.cell.evolves and seconds > 0:
             cells.advance(seconds, rng or self._generator, temperature=temperature)
             self.ledger.floored_reads += cells.floored
             self._prepared = None

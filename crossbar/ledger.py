@@ -12,8 +12,8 @@ dissipation in a matrix–vector product, converters, digital arithmetic."""
 class Ledger:
     """Running totals; ``add`` merges the totals of another one.
 
-    ``clipped_cells`` counts cells that a write left at the device's own floor or ceiling, or at
-    the edge of a window that wear has narrowed. ``floored_reads`` counts cell values that
+    ``clipped_cells`` counts cells that a write left at the device's own floor or ceiling, or had
+    to aim at the edge of a window that wear has narrowed. ``floored_reads`` counts cell values that
     fluctuations would have taken below the device's floor: read noise where it is drawn cell by
     cell, and relaxation and noise whenever time passes. ``vectors`` counts input vectors of
     matrix–vector products. ``time_s`` is the time that the hardware was busy: word lines are

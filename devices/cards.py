@@ -86,7 +86,8 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read device card {path}: {error}") from None
     if not isinstance(card, dict) or card.get("format") != _FORMAT:
-        raise InputError(f"{path} is not a device card: its format is not {_FORMAT!r}")
+        found = card.get("format") if isinstance(card, dict) else None
+        raise InputError(f"{path} is not a device card: its format is {found!r}, not {_FORMAT!r}")
     if card.get("version") not in _READABLE:
         raise InputError(
             f"{path} has version {card.get('version')!r}, this reads {_READABLE[0]} to "

@@ -9,7 +9,7 @@ from zerohm._errors import InputError
 
 from .faults import stuck_after
 from .rram import Cell
-from .temperature import REFERENCE_TEMPERATURE
+from .temperature import REFERENCE_TEMPERATURE, check_temperature
 from .time_part import State, TimePart, check_seconds
 
 
@@ -37,11 +37,11 @@ class Cells:
     ----------
     floored : how many cells fluctuate to below the device's floor at present.
     clipped : how many cells the last programming event left at the device's floor or ceiling, or
-        at the edge of a window that wear has narrowed.
+        had to aim at the edge of a window that wear has narrowed.
 
     Raises
     ------
-    InputError : a cell with faults or limited endurance needs ``rng``.
+    InputError : an axis without cells, or a cell with faults or limited endurance without ``rng``.
 
     Examples
     --------
@@ -56,6 +56,8 @@ class Cells:
     """
 
     def __init__(self, cell: Cell, shape: tuple[int, ...], rng: Generator | None = None) -> None:
+        if min(shape, default=1) < 1:
+            raise InputError(f"shape={shape!r}: every axis, copies too, must be at least 1")
         self.cell = cell
         self.shape = shape
         self.floored = 0
@@ -89,6 +91,9 @@ class Cells:
     ) -> Array:
         """One programming event of all cells, or of those selected; the rest keep their state.
 
+        A target that wear has put out of reach becomes the nearest one within; write noise is
+        around that.
+
         Parameters
         ----------
         targets : S, the shape of the population or of one of its copies.
@@ -102,14 +107,23 @@ class Cells:
 
         Raises
         ------
-        InputError : a target is NaN or outside the window, or only some cells are selected
-            before all have been programmed.
+        InputError : targets or ``where`` of a wrong shape, a target that is NaN or outside the
+            window, or only some cells are selected before all have been programmed.
         """
-        if self._programmed is None and where is not None:
-            raise InputError("program all cells before some of them are written again")
-        copies = self.shape[0] if len(self.shape) > targets.ndim else 1
-        chosen = targets if where is None else targets[where]
-        written = self._worn(self.cell.program(chosen, rng, copies=copies), where)
+        if targets.shape not in (self.shape, self.shape[1:]):
+            raise InputError(
+                f"targets have shape {targets.shape}, the population has {self.shape}"
+                " (its first axis may be left out: copies that share their targets)"
+            )
+        if where is not None:
+            if self._programmed is None:
+                raise InputError("program all cells before some of them are written again")
+            if where.dtype != np.bool_ or where.shape != targets.shape:
+                raise InputError(
+                    f"where has shape {where.shape} of {where.dtype}; it must be booleans of the "
+                    f"shape {targets.shape} of the targets"
+                )
+        written = self._write(targets if where is None else targets[where], rng, where)
         if self._programmed is None or where is None:
             self._programmed, self._states = written, {}
         else:
@@ -132,6 +146,7 @@ class Cells:
             that have not been programmed.
         """
         check_seconds(seconds)
+        check_temperature(temperature)
         if self._programmed is None:
             raise InputError("these cells have not been programmed yet: call program(targets)")
         if seconds > 0:
@@ -141,22 +156,26 @@ class Cells:
                 part.advance(self._states[name], seconds, rng, temperature=temperature)
             self._update()
 
-    def _worn(self, written: Array, where: NDArray[np.bool_] | None) -> Array:
-        """What cells with wear make of what is written to them."""
+    def _write(self, targets: Array, rng: Generator, where: NDArray[np.bool_] | None) -> Array:
+        """One programming event of the cells with these targets, which wears them."""
         cell = self.cell
-        low, high = (
-            np.asarray(cell.conductance_floor),
-            np.asarray(cell.conductance_ceiling or np.inf),
-        )
+        cell.check_targets(targets)
+        states = cell.nearest_state(targets)
+        chosen = ... if where is None else (..., where)
+        lead = self.shape[: len(self.shape) - (targets if where is None else where).ndim]
+        beyond: NDArray[np.bool_] | bool = False
         if cell.endurance is not None:
-            chosen = ... if where is None else (..., where)
             self._wear[chosen] += cell.endurance.wear_per_event()
             if cell.endurance.closing is not None:
                 low, high = cell.endurance.closing.window_after(
                     self._wear[chosen], cell.conductance_min, cell.conductance_max
                 )
-                written = np.clip(written, low, high).astype(written.dtype, copy=False)
-        self.clipped = int(np.count_nonzero((written <= low) | (written >= high)))
+                within = np.clip(states, low, high).astype(states.dtype, copy=False)
+                beyond, states = within != states, within
+        written = cell.write(states, rng, (*lead, *targets.shape))
+        ceiling = np.inf if cell.conductance_ceiling is None else cell.conductance_ceiling
+        stopped = (written <= cell.conductance_floor) | (written >= ceiling) | beyond
+        self.clipped = int(np.count_nonzero(stopped))
         return written
 
     def _start(self, conductance: Array, rng: Generator) -> tuple[dict[str, State], Array]:
@@ -193,10 +212,13 @@ class Cells:
                 conductance += part.deviation(self._states[name], programmed)
             carrier = np.clip(conductance, cell.conductance_floor, cell.conductance_ceiling)
             conductance += self._fluctuation(self._states, carrier) - self._offset
-        self.floored = int(np.count_nonzero(conductance < cell.conductance_floor))
+        below = conductance < cell.conductance_floor
         np.clip(conductance, cell.conductance_floor, cell.conductance_ceiling, out=conductance)
         for stuck in self._stuck_states():
-            np.copyto(conductance, stuck, where=~np.isnan(stuck), casting="same_kind")
+            works = np.isnan(stuck)
+            below &= works
+            np.copyto(conductance, stuck, where=~works, casting="same_kind")
+        self.floored = int(np.count_nonzero(below))
         self._conductance = conductance
 
     def _stuck_states(self) -> list[Array]:

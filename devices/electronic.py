@@ -59,6 +59,17 @@ class ElectronicNoise:
         shot = 2.0 * elementary_charge * self.bandwidth
         return np.asarray(thermal * conductance_sum + shot * current_magnitude)
 
+    def read_variance(
+        self, conductance_sum: Array | float, conductance: Array | float, voltage: float
+    ) -> Array:
+        """Variance in S² of the conductance of one cell that is read at a voltage (V, not 0).
+
+        conductance_sum : S, of all cells on its bit line, of which the others are at zero volts;
+        conductance : S, of the cell itself. The two broadcast.
+        """
+        volts = abs(voltage)
+        return self.current_variance(conductance_sum, conductance * volts) / volts**2
+
     def std(self, conductance: Array | float, voltage: Array | float) -> Array:
         """Standard deviation in A of the current of one cell (S) at a voltage (V)."""
         root: Array = np.sqrt(self.current_variance(conductance, np.abs(conductance * voltage)))

@@ -12,7 +12,7 @@ from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
 
-from .temperature import REFERENCE_TEMPERATURE
+from .temperature import REFERENCE_TEMPERATURE, check_temperature
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -200,8 +200,7 @@ class Endurance:
         ------
         InputError : a temperature that is not positive and finite.
         """
-        if not 0 < temperature < math.inf:
-            raise InputError(f"temperature={temperature!r} K must be positive and finite")
+        check_temperature(temperature)
         return math.exp(-self.temperature_coefficient * (temperature - REFERENCE_TEMPERATURE))
 
 

@@ -54,7 +54,8 @@ class Relaxation(CellwiseState):
     Multi-level arrays show such means, variances, skews and kurtoses from 10 ms to 10³ s after
     programming (Levy 2024). The law follows these moments, not the whole distribution: more of
     the measured cells hardly move at all, and the largest deviations are smaller. It says nothing
-    about days, nor about hours at temperatures where filaments dissolve.
+    about days, nor about hours at temperatures where filaments dissolve; :meth:`advance` refuses
+    neither, since a range of ages belongs to the source of the parameters.
 
     Parameters
     ----------
@@ -314,7 +315,7 @@ def _relax(
         if age[i] != known:  # neighbours mostly have the same age
             known = age[i]
             decades = np.log1p(seconds / (onset + known)) / _LN10
-            per_root_decade = 1.0 / np.sqrt(decades)
+            per_root_decade = 1.0 / np.sqrt(decades) if decades > 0.0 else 0.0  # underflow
         push = abs(normal[0, i])
         q = 0.5 * root_tail[i] * per_root_decade * push
         root = q + np.sqrt(q * q + 1.0)  # of S/Δu

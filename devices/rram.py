@@ -117,6 +117,9 @@ class Cell:
             )
         if self.conductance_ceiling is not None and self.conductance_ceiling < self.conductance_max:
             raise ValueError(f"conductance_ceiling of {self.name!r} lies below conductance_max")
+        closing = None if self.endurance is None else self.endurance.closing
+        if closing is not None:
+            closing.window_after(np.zeros(()), self.conductance_min, self.conductance_max)
         states = np.linspace(self.conductance_min, self.conductance_max, 1001)
         for role in ("write_noise", "read_noise", "read_back_noise"):
             law = getattr(self, role)
@@ -187,8 +190,15 @@ class Cell:
         self.check_targets(targets)
         if copies < 1:
             raise InputError(f"copies={copies!r} must be at least 1")
-        states = self.nearest_state(targets)
-        shape = states.shape if copies == 1 else (copies, *states.shape)
+        shape = targets.shape if copies == 1 else (copies, *targets.shape)
+        return self.write(self.nearest_state(targets), rng, shape)
+
+    def write(self, states: Array, rng: Generator, shape: tuple[int, ...]) -> Array:
+        """States of the cell (S) plus write noise, clipped by the device.
+
+        ``shape`` of the result ends with that of ``states``, which :meth:`program` checks and
+        finds for any targets.
+        """
         conductance = sample(self.write_noise, states, shape, rng)
         conductance += states
         return np.clip(
@@ -213,7 +223,10 @@ class Cell:
         read: float | None = None,
         read_back: float | None = None,
     ) -> Self:
-        """The same cell with Gaussian, state-independent noise in place of its own.
+        """The same cell with Gaussian, state-independent noise in place of its own laws.
+
+        What moves with time (relaxation, drift, 1/f and telegraph noise) and the electronic noise
+        stay as they are.
 
         Parameters
         ----------
@@ -251,7 +264,8 @@ class Cell:
     def tightened(self, factor: float) -> Self:
         """The same cell verified to a band ``factor`` times as wide, 0 < factor <= 1.
 
-        The write noise shrinks in proportion and the number of pulses grows as its inverse.
+        The write noise shrinks in proportion and the number of pulses grows as its inverse. What
+        happens after programming, relaxation above all, no verify read can tighten: it stays.
 
         Raises
         ------

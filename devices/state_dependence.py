@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic.dataclasses import dataclass
 
 from zerohm._arrays import Array
@@ -61,7 +61,15 @@ class StateTable:
         return np.asarray(found, dtype=conductance.dtype)
 
 
-StateDependence = float | StateTable
+def _alternative(value: object) -> str:
+    """Which alternative was meant, so that a bad value is told what is wrong with it alone."""
+    return "table" if isinstance(value, StateTable | dict) else "number"
+
+
+StateDependence = Annotated[
+    Annotated[float, Tag("number")] | Annotated[StateTable, Tag("table")],
+    Discriminator(_alternative),
+]
 """A parameter that is a constant or depends on the cell's conductance."""
 
 

@@ -10,6 +10,17 @@ REFERENCE_TEMPERATURE = 300.0
 """K, at which the time constants of a part hold unless it says otherwise."""
 
 
+def check_temperature(temperature: float, name: str = "temperature") -> None:
+    """Refuse a temperature (K) that is not positive and finite.
+
+    Raises
+    ------
+    InputError : such a temperature.
+    """
+    if not 0 < temperature < math.inf:
+        raise InputError(f"{name}={temperature!r} K must be positive and finite")
+
+
 def acceleration(
     activation_energy_eV: float, temperature: float, *, reference: float = REFERENCE_TEMPERATURE
 ) -> float:
@@ -28,8 +39,7 @@ def acceleration(
     >>> acceleration(0.0, 400.0)
     1.0
     """
-    for name, value in (("temperature", temperature), ("reference temperature", reference)):
-        if not 0 < value < math.inf:
-            raise InputError(f"{name}={value!r} K must be positive and finite")
+    check_temperature(temperature)
+    check_temperature(reference, "reference temperature")
     per_kelvin = activation_energy_eV * elementary_charge / Boltzmann
     return math.exp(per_kelvin * (1.0 / reference - 1.0 / temperature))

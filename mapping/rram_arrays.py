@@ -46,9 +46,10 @@ class RRAMHardware:
         stores weights in ±weight_range/√n over the whole conductance window.
     current_range : full scale of the ADC in units of read voltage · window · √rows.
     read_voltage : V, full scale of the inputs.
-    settling_time : s between programming and first use, in which the cells relax.
-    running_clock : matrix–vector products and read-backs take their time, in which the cells move
-        on; otherwise time passes only when ``advance`` says so.
+    settling_time : s between programming and first use, in which the cells relax; a rewrite has
+        none of its own.
+    running_clock : matrix–vector products, read-backs and rewrites take their time, at the end of
+        which the cells have moved on; otherwise time passes only when ``advance`` says so.
     chip, place : which chip, and where on it: the seed of what fabrication leaves to chance
         (stuck cells, lifetimes). Programming again finds the same devices.
     precision : floating-point type of the simulation.
@@ -110,17 +111,30 @@ class RRAMHardware:
         return self.weight_range / math.sqrt(inputs)
 
     def write_noise(self, weights: Array) -> WriteNoise:
-        """Statistics of the write noise of these weights (out, in), both devices of the pair."""
+        """Statistics of the write noise of these weights (out, in), both devices of the pair.
+
+        Of the programming event alone: neither stuck cells nor what the cells do afterwards, in
+        ``settling_time`` or later, is part of it.
+        """
         limit = self.weight_limit(weights.shape[1])
         std, slope = differential.noise_of_weights(weights, limit, self.cell)
         return WriteNoise(std=std, std_slope=slope, density=self.cell.write_noise.density)
 
     def read_back_std(self, weights: Array) -> Array:
-        """Standard deviation of reading a pair back: both devices' noise and the ADC's rounding."""
+        """Standard deviation of reading a pair back: noise of its devices and their bit lines, and
+        the ADC's rounding. Wires are taken as ideal."""
         limit = self.weight_limit(weights.shape[1])
         carrying = self.cell.conductance_min + np.abs(weights) * (self.cell.window / limit)
         resting = np.asarray(self.cell.conductance_min, dtype=weights.dtype)
         variance = self.cell.read_back_std(carrying) ** 2 + self.cell.read_back_std(resting) ** 2
+        if self.cell.electronic_noise is not None:
+            pairs = carrying + resting
+            columns = np.empty_like(pairs)
+            for tile in self.tiles(*weights.shape):
+                columns[tile] = pairs[tile].sum(axis=1, keepdims=True)
+            variance = variance + self.cell.electronic_noise.read_variance(
+                columns, pairs, self.read_voltage
+            )
         if self.adc is not None:
             step = self.adc.step(read_back_full_scale(self.cell, differential=True))
             variance = variance + step**2 / 12.0
@@ -274,6 +288,7 @@ class ProgrammedRRAM:
             tile = into, slice(2 * out.start, 2 * out.stop)
             if cells[tile].any():
                 array.rewrite(targets[tile], cells[tile], rng)
+        self._take_time(rng)
 
     def advance(self, seconds: float, *, rng: Generator) -> None:
         """Let time pass in every array."""

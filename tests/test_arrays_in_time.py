@@ -98,6 +98,23 @@ def test_conductances_below_the_floor_are_counted():
     assert crossbar.ledger.floored_reads == np.count_nonzero(crossbar.conductance == 0) > 0
 
 
+def test_no_time_counts_nothing():
+    """A step of 0 s finds no cell at the floor a second time."""
+    crossbar = Crossbar(RELAXING, shape=(50, 40), seed=1)
+    crossbar.program(np.full((50, 40), 1e-6))
+    crossbar.advance(1e4)
+    counted = crossbar.ledger.floored_reads
+    crossbar.advance(0.0)
+    assert crossbar.ledger.floored_reads == counted > 0
+
+
+@pytest.mark.parametrize("cell", [QUIET, RELAXING], ids=["at rest", "relaxing"])
+def test_impossible_temperatures_are_refused(cell):
+    """Also by an array that nothing moves."""
+    with pytest.raises(InputError, match="temperature=-5"):
+        array(cell).advance(1.0, temperature=-5.0)
+
+
 def test_an_array_must_be_programmed_before_time_passes():
     """There is nothing to age before."""
     with pytest.raises(InputError, match="not been programmed"):
@@ -144,6 +161,23 @@ def test_electronic_noise_adds_to_read_noise(naive):
     naive.check_moments(reads, volts @ crossbar.conductance, np.sqrt(variance))
 
 
+@pytest.mark.parametrize("differential", [False, True], ids=["single", "differential"])
+def test_cells_are_read_back_with_electronic_noise(differential, naive):
+    """One word line is driven, all cells of a bit line add thermal noise: formula in S²."""
+    cell = replace(QUIET, electronic_noise=devices.ElectronicNoise(bandwidth=1e9))
+    crossbar = array(cell, differential=differential)
+    volts = np.diag(np.full(6, crossbar.read_voltage))
+    true = crossbar.conductance
+    variance = np.stack([electronic_variance(v, true, 1e9, 300.0) for v in volts])
+    if differential:
+        variance, true = variance[:, 0::2] + variance[:, 1::2], true[:, 0::2] - true[:, 1::2]
+    std = np.sqrt(variance) / crossbar.read_voltage
+    reads = np.stack([crossbar.read_cells() for _ in range(4000)]).reshape(4000, -1)
+    naive.check_moments(reads, true.ravel(), std.ravel())
+    with pytest.raises(AssertionError, match="variance"):
+        naive.check_moments(reads, true.ravel(), 1.2 * std.ravel())
+
+
 # --------------------------------------------------------------------------------------------
 # Layers
 
@@ -176,5 +210,21 @@ def test_with_a_running_clock_operations_take_their_time():
         between = state.truth
         state.read_back(rng=rng(6))
         assert np.array_equal(state.truth, between) != running
+        between, where = state.truth, np.eye(5, 10, dtype=bool)
+        state.rewrite(np.full((5, 10), 0.3), where, rng=rng(7))
+        assert np.array_equal(state.truth[:, ~where], between[:, ~where]) != running
         passed = state.ledger.time_s - busy if running else 0.0
         assert [tile.age_s for _, _, tile in state._tiles] == pytest.approx([passed] * 4)
+
+
+def test_layers_know_the_electronic_noise_of_their_read_back(naive):
+    """read_back_std holds the noise of the bit lines of every tile: many readings agree."""
+    cell = replace(QUIET, electronic_noise=devices.ElectronicNoise(bandwidth=1e9))
+    weights = np.linspace(-0.3, 0.3, 50).reshape(5, 10)
+    hardware = mapping.rram(cell, dac=None, adc=None, tile=(8, 8), precision="float64")
+    state, generator = hardware.program(weights, rng=rng(3)), rng(4)
+    reads = np.stack([state.read_back(rng=generator) for _ in range(2000)]).reshape(2000, -1)
+    std = hardware.read_back_std(weights)
+    naive.check_moments(reads, weights.ravel(), std.ravel())
+    with pytest.raises(AssertionError, match="variance"):
+        naive.check_moments(reads, weights.ravel(), 1.2 * std.ravel())

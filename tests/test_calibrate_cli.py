@@ -47,6 +47,34 @@ def test_programming_from_a_file_to_a_device(folder, capsys):
     assert cards.calibration(card)["provenance"]["file"] == "chip.csv"
 
 
+def test_measurements_add_up_to_one_card(folder, capsys):
+    """With --device, a fit is put into a cell that keeps its other parts and its name."""
+    first, both = folder / "first.json", folder / "both.json"
+    chip, sweep = str(folder / "chip.csv"), str(folder / "sweep.csv")
+    assert main(["calibrate", chip, "--kind", "programming", "--out", str(first)]) == 0
+    more = ["--kind", "iv", "--columns", "voltage_V=V,current_A=I", "--device", str(first)]
+    assert main(["calibrate", sweep, *more, "--out", str(both)]) == 0
+    cell = zo.devices.load(both)
+    assert cell.write_noise == zo.devices.load(first).write_noise
+    assert cell.iv is not None
+    assert cell.name == "chip"
+    capsys.readouterr()
+    shifter = ["calibrate", sweep, "--kind", "phase-shifter", "--device", "Wan2022"]
+    assert main([*shifter, "--out", str(both)]) == 2
+    assert "no part of a cell" in capsys.readouterr().err
+    assert zo.devices.load(both) == cell
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(folder, capsys):
+    """A folder with the name of the card stays where it is."""
+    place = folder / "taken.json"
+    place.mkdir()
+    chip = str(folder / "chip.csv")
+    assert main(["calibrate", chip, "--kind", "programming", "--out", str(place)]) == 2
+    assert "taken.json" in capsys.readouterr().err
+    assert place.is_dir()
+
+
 def test_iv_with_other_names(folder, capsys):
     """Columns are renamed, the device is named, the law is in the card."""
     card = folder / "card.json"
@@ -132,3 +160,28 @@ def test_unusable_input_is_one_message_and_exit_code_two(
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not (folder / "card.json").exists()
+
+
+def test_a_search_without_traps_says_what_it_would_have_found(folder, capsys):
+    """The output and the card name the detection limit; half a second of samples has none."""
+    trace = 50e-6 + 2e-7 * stream(1, "calibrate command").standard_normal(1000)
+    path, card = folder / "trace.csv", folder / "card.json"
+    arguments = ["calibrate", str(path), "--kind", "read-noise", "--sampling-rate", "100"]
+    pd.DataFrame({"conductance_S": trace}).to_csv(path, index=False)
+    assert main([*arguments, "--out", str(card)]) == 0
+    said = capsys.readouterr().out
+    record = cards.calibration(card)
+    assert "telegraph_noise refused: none found" in said
+    assert f"|ΔG|/G of {100 * record['goodness']['detectable amplitude']:.2g} %" in said
+    assert "would be found" in record["refused"]["telegraph_noise"]
+    pd.DataFrame({"conductance_S": trace[:70]}).to_csv(path, index=False)
+    assert main([*arguments, "--out", str(card)]) == 0
+    assert "too short to find any" in capsys.readouterr().out
+
+
+def test_cards_are_named_so_that_commands_find_them(folder, capsys):
+    """A card without .json could not be given to train."""
+    arguments = ["calibrate", str(folder / "chip.csv"), "--kind", "programming"]
+    assert main([*arguments, "--out", str(folder / "card.txt")]) == 2
+    assert ".json" in capsys.readouterr().err
+    assert not (folder / "card.txt").exists()

@@ -231,3 +231,9 @@ def test_figure_shows_curves_and_nonlinearity():
     peak = 1e6 * fit.estimates["conductance of cell c3"] * np.sinh(1.5) / 3.0
     assert_allclose(np.nanmax(drawn[:, 1]), peak * fit.estimates["b"] ** 0, rtol=0.03)
     assert "voltage" in ratio.get_ylabel()
+
+
+def test_currents_of_zero_are_no_cell():
+    """They do not flow against their voltage: the message says what is there."""
+    with pytest.raises(InputError, match="every current is 0"):
+        iv({"voltage_V": np.linspace(-0.5, 0.5, 11), "current_A": np.zeros(11)})

@@ -159,7 +159,7 @@ def test_voltages_with_a_resistance_are_powers():
     assert_allclose(fit.estimates.values, phase_shifter(table).estimates.values, rtol=1e-5)
     with pytest.raises(InputError, match="needs that of the heaters"):
         phase_shifter(voltage)
-    with pytest.raises(InputError, match="it has heater_power_W and heater_voltage_V"):
+    with pytest.raises(InputError, match="heater_power_W and heater_voltage_V: which one"):
         phase_shifter(voltage | {"heater_power_W": POWER}, resistance=800.0)
 
 
@@ -176,7 +176,7 @@ def test_voltages_with_a_resistance_are_powers():
         (single() | {"heater_power_W": POWER - 1e-3}, "a heater can't cool"),
         (single() | {"heater": np.ones(61)}, "also needs shifter"),
         (single() | {"shifter": np.full(61, 0.5)}, "must hold integers"),
-        ({"output_power_W": POWER}, "it has neither"),
+        ({"output_power_W": POWER}, "one of the columns"),
         (single() | {"output_power_W": np.full(61, np.inf)}, "infinite"),
     ],
 )
@@ -238,6 +238,7 @@ def test_the_file_and_the_page_hold_the_fit(tmp_path):
     assert_allclose(again.offset, fit.shifters.offset, rtol=0)
     assert again.design == fit.shifters.design
     assert len(card["calibration"]["parameters"]) == len(fit.estimates.names)
+    assert fit.panels[0].points.keys() == fit.panels[0].lines.keys(), "colours of data and fit"
     figure = fit.plot()
     figure.savefig(tmp_path / "page.png")
     labels = {ax.get_ylabel() for ax in figure.axes}

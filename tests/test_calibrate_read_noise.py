@@ -248,3 +248,12 @@ def test_measured_cell_with_traps() -> None:
     assert 0.8 < values["flicker_exponent"] < 1.3
     together = sp.fit_spectrum(sp.spectrum(trace, RATE)).amplitude / trace.mean() ** 2
     assert together > 3.0 * values["flicker_amplitude"]
+
+
+@pytest.mark.parametrize("samples", [64, 70, 100, 120])
+def test_short_traces_have_error_bars(samples):
+    """White noise within 4 standard errors, which are those of independent samples to 30 %."""
+    trace = 5e-5 + 1e-7 * np.random.default_rng(samples).standard_normal(samples)
+    found = calibrate.read_noise(trace, sampling_rate=RATE).parameters.sel(parameter="white_std")
+    assert abs(found.value - 1e-7) < 4 * found.standard_error
+    assert found.standard_error / found.value == pytest.approx(1 / math.sqrt(2 * samples), rel=0.3)

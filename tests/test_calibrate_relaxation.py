@@ -237,6 +237,7 @@ def test_scores_of_the_right_law_are_normal():
     spread, _, squares = fit.panels
     (seconds, measured), (_, fitted) = *spread.points.values(), *spread.lines.values()
     np.testing.assert_allclose(seconds, TIMES)
+    assert spread.points.keys() == spread.lines.keys(), "a fit has the colour of its data"
     np.testing.assert_allclose(measured, fitted, rtol=0.1)
     ((_, square),) = squares.points.values()
     np.testing.assert_allclose(square, 1.0, atol=6 * np.sqrt(2 / 2000))
@@ -296,3 +297,13 @@ def test_refusals():
     )
     with pytest.raises(InputError, match="telegraph noise"):
         relaxation(_with(), cell=jumping)
+
+
+def test_cells_that_begin_at_one_value_are_a_state():
+    """First reads in coarse steps are all the same: fitted; reads that never change: refused."""
+    table = reads(TRUTH, np.full(600, 50e-6), stream(11, "one value"))
+    table["conductance_S"] = np.where(table["time_s"] == 0, 50e-6, table["conductance_S"])
+    row = relaxation(table).parameters.sel(parameter="variance_per_decade")
+    assert abs(row.value - 1e-12) < 4 * row.standard_error
+    with pytest.raises(InputError, match="do not move"):
+        relaxation(table | {"conductance_S": np.full(table["cell"].size, 50e-6)})

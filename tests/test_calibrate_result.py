@@ -20,7 +20,8 @@ from zerohm.devices.calibrate.estimate import (
     maximise,
     transform,
 )
-from zerohm.devices.calibrate.result import cell_from, quantity
+from zerohm.devices.calibrate.quantities import quantity, rounded
+from zerohm.devices.calibrate.result import cell_from
 
 
 def gaussian(sample):
@@ -322,12 +323,28 @@ def test_base_cell_has_the_window_of_the_data():
         (2.5e-5, 1e-7, "S", "25.00 ± 0.10 µS"),
         (0.8712, 0.0123, "1/V", "0.871 ± 0.012 1/V"),
         (3.0, 1e-9, "1", "3 ± 1e-09"),
+        (7.616e-13, 1.1e-13, "S^2", "0.76 ± 0.11 µS²"),
+        (1.094e-13, 5.4e-15, "S^2", "0.1094 ± 0.0054 µS²"),
+        (2.5e-9, 1e-10, "S^2", "0.00250 ± 0.00010 mS²"),
+        (2.954e-5, 2.5e-6, "1/Hz", "(2.95 ± 0.25)e-05 1/Hz"),
+        (-1.5e-12, 2.0e-9, "1", "(-0.0 ± 2.0)e-09"),
         (1e-12, np.nan, "A", "1e-12 ± nan A"),
     ],
 )
 def test_quantities_are_written_to_the_second_digit_of_their_error(value, error, unit, text):
     """With an SI prefix where the unit takes one."""
     assert quantity(value, error, unit) == text
+
+
+def test_numbers_without_an_error_have_prefixes():
+    """Any unit and zero; what no prefix reaches stays as it is."""
+    assert [rounded(value, "S") for value in (1.6e-7, -3.58e-5, 0.0)] == [
+        "160 nS",
+        "-35.8 µS",
+        "0 S",
+    ]
+    assert (rounded(5.21e-13, "A"), rounded(1e-30, "A")) == ("521 fA", "1e-30 A")
+    assert rounded(5.91e-7, "1") == "5.91e-07"
 
 
 def test_figure_shows_data_fit_residuals_and_numbers(events, tmp_path):
@@ -348,3 +365,11 @@ def test_figure_shows_data_fit_residuals_and_numbers(events, tmp_path):
     assert "mine" in figure.get_suptitle()
     figure.savefig(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+def test_another_file_in_place_of_a_card_is_named(tmp_path):
+    """The message says which format the file has."""
+    path = tmp_path / "shifters.json"
+    path.write_text('{"format": "zerohm phase shifters"}', encoding="utf-8")
+    with pytest.raises(InputError, match="its format is 'zerohm phase shifters', not 'zerohm dev"):
+        cards.load(path)

@@ -238,3 +238,24 @@ def test_unusable_arguments_are_refused(options, message):
     }
     with pytest.raises(InputError, match=message):
         read_table(**(arguments | options))
+
+
+def test_a_lost_sample_leaves_a_gap_in_the_times():
+    """With a sampling rate, rows that are left out do not move the samples after them."""
+    data = {"conductance_S": [1e-6, np.nan, 3e-6, 4e-6]}
+    table = read_table(data, "read-noise", sampling_rate=10.0, drop_missing=True)
+    assert table["time_s"].tolist() == [0.0, 0.2, 0.3]
+
+
+def test_one_of_two_columns_is_asked_for():
+    """A table with neither is refused with what it has; one of them suffices."""
+    with pytest.raises(InputError, match=r"one of the columns 'heater_power_W'.*it has 'P', 'outp"):
+        read_table({"P": [0.1], "output_power_W": [1e-3]}, "phase-shifter")
+    data = {"P": [0.1], "output_power_W": [1e-3]}
+    assert "heater_power_W" in read_table(data, "phase-shifter", columns={"heater_power_W": "P"})
+
+
+def test_rows_with_more_fields_than_columns_are_refused(write):
+    """The message speaks of the file, not of the reader."""
+    with pytest.raises(InputError, match="more fields than the 2 columns"):
+        read_table(write("target_S,conductance_S\n1e-6,1e-6,3\n1e-6,1e-6\n"), "programming")

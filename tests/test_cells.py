@@ -236,6 +236,44 @@ def test_time_that_cannot_pass_is_refused(seconds):
         written(ALIVE, np.full(3, 50e-6)).advance(seconds, rng())
 
 
+@pytest.mark.parametrize("temperature", [-5.0, 0.0, np.nan])
+def test_impossible_temperatures_are_refused(temperature):
+    """By name, also where no part of the cell depends on temperature."""
+    with pytest.raises(InputError, match="temperature="):
+        written(CELL, np.full(3, 50e-6)).advance(1.0, rng(), temperature=temperature)
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 2), (1, 2, 3)])
+def test_targets_of_another_shape_are_refused(shape):
+    """Targets are those of all cells or of one copy of them, nothing that happens to work."""
+    with pytest.raises(InputError, match="targets have shape"):
+        devices.Cells(CELL, (2, 3)).program(np.full(shape, 50e-6), rng())
+
+
+@pytest.mark.parametrize("where", [np.ones(2, dtype=bool), np.ones((2, 3))])
+def test_selections_that_do_not_fit_the_targets_are_refused(where):
+    """Cells are selected by booleans, one per target."""
+    cells = written(CELL, np.full((2, 3), 50e-6))
+    with pytest.raises(InputError, match="where has shape"):
+        cells.program(np.full((2, 3), 50e-6), rng(), where=where)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (-1, 3), (3, 0)])
+def test_a_population_has_cells(shape):
+    """None along some axis is refused at once."""
+    with pytest.raises(InputError, match="shape="):
+        devices.Cells(CELL, shape)
+
+
+def test_a_single_copy_keeps_its_axis():
+    """Shared targets of one copy: what is programmed has the shape of the population."""
+    cells = devices.Cells(ALIVE, (1, 3))
+    assert cells.program(np.full(3, 50e-6), rng()).shape == cells.conductance.shape == (1, 3)
+    cells.program(np.full(3, 20e-6), rng(), where=np.array([True, False, False]))
+    cells.advance(1.0, rng())
+    assert cells.conductance.shape == (1, 3)
+
+
 def test_cells_must_be_programmed_first():
     """Neither time nor a rewrite nor a look before the first programming event."""
     cells = devices.Cells(ALIVE, (4,))
@@ -305,22 +343,55 @@ def test_cells_fail_when_their_lifetime_is_over():
         assert abs(failed - expected) < 5 * np.sqrt(expected * (1 - expected) / 10_000)
 
 
+WEARING = devices.Endurance(
+    characteristic_cycles=1e9,
+    weibull_shape=1.0,
+    outcome=devices.Faults(low=devices.StuckState(probability=1.0, conductance=1e-6)),
+    closing=devices.WindowClosing(onset_cycles=2.0, low_exponent=1.0),
+)
+
+
 def test_a_worn_window_narrows_what_can_be_written():
     """Targets outside what wear has left end at its edge, and are counted."""
-    closing = devices.WindowClosing(onset_cycles=2.0, low_exponent=1.0)
-    endurance = devices.Endurance(
-        characteristic_cycles=1e9,
-        weibull_shape=1.0,
-        outcome=devices.Faults(low=devices.StuckState(probability=1.0, conductance=1e-6)),
-        closing=closing,
-    )
-    cell = replace(CELL, write_noise=devices.ConstantNoise(sigma=0.0), endurance=endurance)
+    cell = replace(CELL, write_noise=devices.ConstantNoise(sigma=0.0), endurance=WEARING)
     cells, generator = devices.Cells(cell, (100,), rng(3)), rng(4)
     targets = np.where(np.arange(100) < 30, 1.5e-6, 50e-6)
     for _ in range(4):
         cells.program(targets, generator)
     assert np.allclose(cells.conductance, np.where(np.arange(100) < 30, 2e-6, 50e-6))
     assert cells.clipped == 30
+
+
+def test_a_window_that_can_close_leaves_write_noise_alone(naive):
+    """Wear moves the targets: around the edge, cells scatter as without it, new or worn."""
+    cell = replace(CELL, write_noise=devices.ConstantNoise(sigma=0.2e-6), endurance=WEARING)
+    cells, generator = devices.Cells(cell, (20_000,), rng(3)), rng(4)
+    targets = np.full(20_000, 1e-6)
+    new = cells.program(targets, generator)
+    naive.check_moments(new[:, None], 1e-6, 0.2e-6)
+    assert cells.clipped == 0
+    for _ in range(3):
+        worn = cells.program(targets, generator)
+    naive.check_moments(worn[:, None], 2e-6, 0.2e-6)
+    assert cells.clipped == targets.size
+    with pytest.raises(AssertionError):
+        naive.check_moments(np.maximum(worn, 2e-6)[:, None], 2e-6, 0.2e-6)
+
+
+def test_a_window_from_zero_cannot_close():
+    """Power laws need a lower edge above zero: the cell says so, not its first programming."""
+    with pytest.raises(ValueError, match="cannot close"):
+        replace(CELL, conductance_min=0.0, endurance=WEARING)
+
+
+def test_stuck_cells_do_not_fluctuate_below_the_floor():
+    """Only cells that move are counted there."""
+    stuck = devices.Faults(high=devices.StuckState(probability=0.5, conductance=50e-6))
+    relaxing = replace(CELL, relaxation=PARTS["relaxation"], faults=stuck)
+    cells, generator = devices.Cells(relaxing, (1000,), rng(1)), rng(2)
+    cells.program(np.full(1000, 1e-6), generator)
+    cells.advance(1e6, generator)
+    assert cells.floored == np.count_nonzero(cells.conductance == 0.0) > 100
 
 
 def test_fabrication_needs_a_generator():

@@ -102,7 +102,10 @@ UNUSABLE = {
     "wrong type": (["train", "--seed", "one"], "one"),
     "unknown task": (["train", "--task", "digit"], "did you mean 'digits'"),
     "unknown method": (["train", "--method", "noisez"], "did you mean 'noisezo'"),
-    "unknown hardware": (["train", "--hardware", "rrram"], "allowed: digital, int8, photonic, rram"),
+    "unknown hardware": (
+        ["train", "--hardware", "rrram"],
+        "allowed: digital, int8, photonic, rram",
+    ),
     "unknown device": (["train", "--device", "Wan2021"], "did you mean 'Wan2022'"),
     "missing device card": (["train", "--device", "no.json"], "no.json"),
     "unknown setting": (["train", "--set", "write_nois=0.1"], "did you mean 'write_noise'"),

@@ -397,6 +397,14 @@ def test_average_write_noise_has_a_closed_form():
     assert total == pytest.approx(0.25 * 0.01**2 * predicted, rel=0.03)
 
 
+def test_phase_noise_blurs_the_mean():
+    """Second order: the mean over programmings is exp(−(inputs + outputs) s²/2) of the weights."""
+    weights = np.random.default_rng(3).normal(0, 0.2, (12, 20))
+    stored = exact(**process(phase_std=0.05)).program(weights, rng=rng(), copies=1000).truth
+    kept = np.sum(stored.mean(axis=0) * weights) / np.sum(weights**2)
+    assert kept == pytest.approx(math.exp(-32 * 0.05**2 / 2), abs=0.004)
+
+
 def test_tightened_divides_the_noise_and_costs_calibrations():
     """Half the noise by averaging four calibrations, exactly; energy and time grow fourfold."""
     hardware = photonic()

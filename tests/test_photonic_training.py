@@ -1,7 +1,7 @@
 """Training on photonic meshes: methods that do not know it, settings, what phase noise estimates.
 
-Seeds are fixed; a bound on an accuracy lies far below what several seeds gave and far above
-chance.
+Seeds are fixed. Four seeds gave accuracies of 0.55 to 0.78, and 0.06 to 0.14 with shuffled labels:
+the bounds lie in between.
 """
 
 from dataclasses import replace
@@ -52,7 +52,7 @@ def test_methods_learn_on_an_imperfect_chip(method):
         model, task, method=method, seed=0, passes=1200, batch=256, evaluations=1, progress=False
     )
     assert run.attrs["hardware"] == "photonic"
-    assert run.deployed_accuracy[-1] > 0.5
+    assert run.deployed_accuracy[-1] > 0.4
     assert run.energy_J.sum() > 0 or method.name == "backprop"
 
 
@@ -144,6 +144,17 @@ def test_settings_reach_the_hardware():
     default = training.Experiment(hardware="photonic").build_hardware()
     assert default.imperfections.phase_std == 0.01
     assert default.imperfections.crosstalk is None
+
+
+def test_methods_have_their_own_defaults_on_meshes():
+    """Smaller steps than on other hardware, unless they are asked for."""
+    rates = [
+        training.prepare(hardware=hardware, **given).method.learning_rate
+        for hardware in ("rram", "photonic")
+        for given in ({}, {"learning_rate": 0.5})
+    ]
+    assert rates == [0.016, 0.5, 0.005, 0.5]
+    assert training.prepare(hardware="photonic", method="mezo").method.perturbation == 0.03
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import integrate, stats
 
 from zerohm import InputError
+from zerohm._errors import checked
 from zerohm._random import stream
 from zerohm.devices import relaxation
 from zerohm.devices.relaxation import Relaxation
@@ -365,6 +366,17 @@ def test_smallest_steps_stay_finite():
         assert np.median(np.abs(seen)) < 1e-9
 
 
+@pytest.mark.parametrize("clock", ["inverse Gaussian", "gamma"])
+def test_a_step_too_short_for_its_decades_moves_nothing(clock):
+    """Deep cold can leave 1e-320 s of a step: of a cell's day that is no number of decades."""
+    law = replace(LAW, clock=clock)
+    state = law.start(np.full(100, MID), stream(9, "cold"))
+    law.advance(state, 86400.0, stream(10, "cold"))
+    before = state["deviation"].copy()
+    law.advance(state, 1e-320, stream(11, "cold"))
+    assert np.array_equal(state["deviation"], before)
+
+
 def test_heat_ages_faster():
     """A second at 400 K is as many seconds at 300 K as Arrhenius says, to the last bit."""
     law = replace(LAW, activation_energy_eV=0.5)
@@ -423,6 +435,20 @@ def test_parameters_outside_their_range(changes, message):
     values = {"variance_per_decade": 1e-12, "onset_s": 1e-3} | changes
     with pytest.raises(ValidationError, match=message):
         Relaxation(**values)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("much", r"variance_per_decade.number='much': Input should be a valid number"),
+        ({"conductance": [2, 1], "values": [1, 2]}, r"the conductances of a table must ascend"),
+    ],
+)
+def test_a_bad_parameter_is_told_once(value, said):
+    """A number is not told that it could have been a table, nor a table that it is no number."""
+    with pytest.raises(InputError, match=said) as refused:
+        checked(Relaxation, "relaxation", variance_per_decade=value, onset_s=1.0)
+    assert str(refused.value).count("variance_per_decade") == 1
 
 
 def test_unusable_times_and_densities():

@@ -28,6 +28,8 @@ from scipy.stats import norm
 
 from zerohm._arrays import Array
 
+from .quantities import rounded
+
 INTERVAL = float(norm.ppf(0.975))
 """Standard errors on either side of an estimate that make a 95 % interval."""
 
@@ -383,7 +385,7 @@ def _flags(surface: _Surface, at: Array, information: Array) -> dict[str, str]:
     least = np.where(surface.linear, FLAT_LINEAR, FLAT) ** -2.0
     for axis in np.flatnonzero(~(curved > least)):
         given = surface.parameters[axis]
-        value = f"{float(given.value(at[axis])):.3g} {given.unit}".removesuffix(" 1")
+        value = rounded(float(given.value(at[axis])), given.unit)
         flags[given.name] = (
             f"the data do not determine it: the likelihood is flat around {value}"
             + given.end(float(at[axis]))

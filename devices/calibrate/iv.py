@@ -29,7 +29,8 @@ from ..rram import Cell
 from .diagnosis import Diagnosis, diagnose
 from .estimate import INTERVAL, EstimationError
 from .iv_likelihood import SHAPES, Curves, Fit, fit_shape
-from .result import MICRO, Calibration, Panel, cell_from, quantile_panel, quantity
+from .quantities import quantity
+from .result import MICRO, Calibration, Panel, cell_from, quantile_panel
 from .table import PLAUSIBLE, Source, Table, read_table
 
 Law = Literal["ohmic", "sinh", "odd polynomial"]
@@ -115,6 +116,8 @@ def _curves(data: Table) -> tuple[Curves, dict[str, str]]:
     """The cells with enough points, and why others are left out."""
     voltage, current, cell = data["voltage_V"], data["current_A"], data.cell_numbers
     chords = current[voltage != 0] / voltage[voltage != 0]
+    if chords.size and not np.any(chords):
+        raise InputError("every current is 0: there is no cell to fit")
     if chords.size and np.median(chords) <= 0:
         raise InputError(
             "most currents flow against their voltage: positive current flows from the terminal "

@@ -192,16 +192,14 @@ def _scans(data: Table, port: str, resistance: float | None) -> list[Scan]:
 def _heater_power(data: Table, resistance: float | None) -> Array:
     """W, of the heater that is driven."""
     given = [name for name in ("heater_power_W", "heater_voltage_V") if name in data]
-    if len(given) != 1:
-        raise InputError(
-            "the table needs one of the columns heater_power_W and heater_voltage_V, it has "
-            + (" and ".join(given) or "neither")
-        )
+    if len(given) > 1:
+        raise InputError(f"the table has {' and '.join(given)}: which one?")
     if given == ["heater_power_W"]:
         return data["heater_power_W"]
     if resistance is None or not 0 < resistance < math.inf:
         raise InputError(
-            f"resistance={resistance!r}: a table with heater_voltage_V needs that of the heaters, Ω"
+            f"resistance={resistance!r}: a table with heater_voltage_V needs that of the heaters, "
+            "Ω, or heater_power_W in its place"
         )
     return np.square(data["heater_voltage_V"]) / resistance
 
@@ -301,8 +299,8 @@ def _panels(fits: list[Fit]) -> tuple[Panel, ...]:
         expected = drawn.expected(values)
         reach = INTERVAL * np.hypot(values[-1], values[-2] * expected)
         points[label] = (scan.own[rows] * MILLI, scan.output[rows] * MILLI)
-        lines[f"Fit {scan.number}"] = (grid * MILLI, expected * MILLI)
-        bands[f"95 % {scan.number}"] = (
+        lines[label] = (grid * MILLI, expected * MILLI)
+        bands[f"{label}, 95 %"] = (
             grid * MILLI,
             (expected - reach) * MILLI,
             (expected + reach) * MILLI,

@@ -43,7 +43,8 @@ from .estimate import (
     maximise,
     transform,
 )
-from .result import MICRO, Calibration, Panel, cell_from, quantile_panel, quantity
+from .quantities import quantity
+from .result import MICRO, Calibration, Panel, cell_from, quantile_panel
 from .table import Source, Table, read_table
 
 Law = Literal["constant", "polynomial", "acceptance band"]

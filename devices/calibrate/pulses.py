@@ -44,6 +44,7 @@ from .pulse_likelihood import OF_NOISE, PARAMETERS, Law, Noise, Series
 from .pulse_panels import ljung_box, panels_of, rms_residual, standardised_innovations
 from .pulse_population import population
 from .pulse_response import DIRECTIONS, best_responses
+from .quantities import rounded
 from .result import Calibration, cell_from
 from .table import Source, read_table
 
@@ -257,7 +258,7 @@ def upper_limits(maxima_found: Sequence[Maximum], span: float) -> dict[str, str]
         if noise in maxima_found[0].noises:
             continue
         limit = max(upper_limit(one, noise) for one in maxima_found)
-        said = f"{limit:.2g}" if noise == "cycle-to-cycle" else f"{limit * span:.2g} S"
+        said = f"{limit:.2g}" if noise == "cycle-to-cycle" else rounded(limit * span, "S")
         memory = f", for a memory of {LIMIT_MEMORY:g} pulses" if noise == "slow" else ""
         refused[PARAMETERS[indices[0]]] = (
             f"the model that was chosen does without it; it is below {said} (95 %{memory})"
@@ -280,19 +281,21 @@ def _with_pulses(
     floor = base.conductance_floor
     highest = dict(zip(estimates.names, estimates.upper, strict=True)).get("bound_down", origin)
     if min(highest, origin) <= floor:
-        return base, {"pulses": f"the cell has none: its bound_down lies below {floor:g} S"}
+        return base, {
+            "pulses": f"the cell has none: its bound_down lies below {rounded(floor, 'S')}"
+        }
     # A fitted bound is the median of cells, its spread that of the logarithm of the distance to
     # it; a cell takes mean and relative spread of that log-normal distance.
     variances = [values.get(f"{side}_bound_spread", 0.0) ** 2 for side in ("upper", "lower")]
     upper = origin + (upper - origin) * exp(0.5 * variances[0])
     lower = origin - (origin - lower) * exp(0.5 * variances[1])
-    nearest = "S in the cell, the nearest that the data allow (95 %)"
-    taken = [] if "bound_up" in values else [f"bound_up is {upper:.3g} {nearest}"]
+    nearest = "in the cell, the nearest that the data allow (95 %)"
+    taken = [] if "bound_up" in values else [f"bound_up is {rounded(upper, 'S')} {nearest}"]
     if lower < floor:
         lower = floor
-        taken.append(f"bound_down is {floor:g} S in the cell, where the device ends")
+        taken.append(f"bound_down is {rounded(floor, 'S')} in the cell, where the device ends")
     elif "bound_down" not in values:
-        taken.append(f"bound_down is {lower:.3g} {nearest}")
+        taken.append(f"bound_down is {rounded(lower, 'S')} {nearest}")
     model = _model(values, law, upper - lower, (origin - lower) / (upper - lower), variances)
     fitted = checked(
         lambda: replace(base, conductance_min=lower, conductance_max=upper, pulses=model),

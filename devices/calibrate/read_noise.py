@@ -31,7 +31,6 @@ from .read_noise_panels import panels
 from .result import Calibration, cell_from
 from .spectrum import corner_frequencies, covariance
 from .table import Source, read_table
-from .telegraph import FEWEST, detectable_amplitude
 from .traces import Trace, take_apart
 
 FEWEST_SAMPLES = 64
@@ -61,9 +60,9 @@ def read_noise(
     - ``trap_1_amplitude``: |ΔG|/G; ``trap_1_capture_time``, ``trap_1_emission_time``, s: mean
       dwell times in the level of high and of low conductance; up to two traps.
 
-    Where no trap is found, ``goodness`` has what would have been found with 95 % probability:
-    the smallest ``detectable amplitude`` (|ΔG|/G, equal dwell times), ``at dwell time``, and the
-    range of dwell times in which twice that amplitude suffices.
+    Where no trap is found, the remarks say what would have been found with 95 % probability.
+    ``goodness`` has it for every trace: the smallest ``detectable amplitude`` (|ΔG|/G, equal dwell
+    times), ``at dwell time``, and the range of dwell times in which twice that amplitude suffices.
 
     Parameters
     ----------
@@ -307,16 +306,11 @@ def _goodness(traces: list[Trace]) -> dict[str, float | str]:
         found[f"traps{tag}"] = float(len(trace.parts.traps))
         for number in range(len(trace.parts.traps)):
             found[f"jumps of trap {number + 1}{tag}"] = float(trace.parts.jumps(number))
-        samples = len(trace.conductance)
-        dwell = np.geomspace(5.0, samples / (1.7 * FEWEST), 60) / trace.sampling_rate
-        limit = detectable_amplitude(trace.noise, trace.sampling_rate, samples, dwell) / trace.mean
-        if np.isfinite(limit).any():
-            best = int(limit.argmin())
-            within = dwell[limit <= 2.0 * limit[best]]
-            found[f"detectable amplitude{tag}"] = float(limit[best])
-            found[f"at dwell time{tag}"] = float(dwell[best])
-            found[f"twice that from dwell time{tag}"] = float(within[0])
-            found[f"twice that to dwell time{tag}"] = float(within[-1])
+        if trace.detection is not None:
+            found[f"detectable amplitude{tag}"] = trace.detection.amplitude
+            found[f"at dwell time{tag}"] = trace.detection.dwell_time
+            found[f"twice that from dwell time{tag}"] = trace.detection.shortest
+            found[f"twice that to dwell time{tag}"] = trace.detection.longest
     return found
 
 

@@ -133,7 +133,8 @@ def relaxation(
     if onset_s is None and _delay_numbers(seconds).max() + 1 < FEWEST_DELAYS:
         raise InputError(
             f"fewer than {FEWEST_DELAYS} different delays do not tell the onset of the relaxation "
-            "from its variance per decade: give onset_s"
+            "from its variance per decade: read the cells after more delays, or give onset_s to "
+            "calibrate.relaxation"
         )
     start = 0.1 * float(seconds.min()) if onset_s is None else onset_s
     states = [_state(at, rows, start, clock, base.flicker_noise) for at, rows in groups.items()]
@@ -179,7 +180,7 @@ def _deviations(data: Table) -> pd.DataFrame:
     if late.any():
         raise InputError(
             f"the first read of {int(late.sum())} cells is not at time 0 s: times count from "
-            "programming, and the first read says what was programmed"
+            "programming, and the first read says what was programmed; leave these cells out"
         )
     reads = reads.join(first["conductance"].rename("first"), on="cell")
     reads["deviation"] = reads["conductance"] - reads["first"]
@@ -197,7 +198,8 @@ def _edges(reads: pd.DataFrame, edges: Sequence[float] | None) -> Array:
         distinct /= _bulk(reads["deviation"].to_numpy()) or np.inf
         count = int(np.clip(min(len(first) // CELLS_PER_STATE, distinct), 1, MOST_STATES))
         found = np.unique(np.quantile(first, np.linspace(0.0, 1.0, count + 1)))
-        return np.append(found[:-1], np.nextafter(found[-1], np.inf))
+        # Of cells that all begin at one value there is no range, but a state.
+        return np.append(found[: max(found.size - 1, 1)], np.nextafter(found[-1], np.inf))
     given = np.asarray(edges, dtype=np.float64)
     if given.size < 2 or not np.all(np.diff(given) > 0):
         raise InputError("edges of states must be at least two conductances in S, ascending")
@@ -372,7 +374,7 @@ def _spreads(states: list[State], values: list[Array]) -> Panel:
         fitted = np.sqrt(moments[:, 0])
         error = 1.96 * fitted * np.sqrt((moments[:, 1] + 2.0) / (4.0 * counts))
         points[label] = (seconds, np.array(measured) * MICRO)
-        lines[f"{label}, fit"] = (seconds, fitted * MICRO)
+        lines[label] = (seconds, fitted * MICRO)
         low = np.maximum(fitted - error, 0.05 * fitted)
         bands[f"{label}, 95 %"] = (seconds, low * MICRO, (fitted + error) * MICRO)
     return Panel(

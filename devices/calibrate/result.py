@@ -17,15 +17,13 @@ from .. import cards
 from ..rram import Cell
 from .diagnosis import Diagnosis
 from .estimate import Estimates
+from .quantities import quantity
 from .table import Provenance
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
-PREFIXED = ("S", "A", "V", "W", "s", "Hz")
-"""Units whose powers of 1000 are written as prefixes."""
 MICRO = 1e6
 """What figures multiply conductances by: their axes are in µS."""
 
@@ -70,7 +68,7 @@ class Calibration:
 
     Parameters
     ----------
-    kind : relaxation, read-noise, programming, pulses or iv.
+    kind : relaxation, read-noise, programming, pulses, iv or phase-shifter.
     estimates : of all parameters, one vector with one covariance.
     cell : with the fitted part in it.
     goodness : name -> number: log-likelihood, points, p-values of the tests that were made.
@@ -190,29 +188,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, np.generic):
         return _finite(value.item())
     return None if isinstance(value, float) and not np.isfinite(value) else value
-
-
-def quantity(value: float, error: float, unit: str) -> str:
-    """A value with its standard error, both to the error's second digit.
-
-    Examples
-    --------
-    >>> quantity(1.6894e-6, 1.153e-7, "S"), quantity(-0.0014, 0.0051, "1")
-    ('1.69 ± 0.12 µS', '-0.0014 ± 0.0051')
-    """
-    if not (np.isfinite(value) and np.isfinite(error) and error > 0):
-        return f"{value:.4g} ± {error:.2g} {unit}".removesuffix(" 1")
-    exponent = 3 * int(np.floor(np.log10(max(abs(value), error)) / 3))
-    if unit in PREFIXED and exponent in PREFIXES:
-        value, error, unit = (
-            value * 10.0**-exponent,
-            error * 10.0**-exponent,
-            PREFIXES[exponent] + unit,
-        )
-    decimals = 1 - int(np.floor(np.log10(error)))
-    if decimals > 6:
-        return f"{value:.4g} ± {error:.2g} {unit}".removesuffix(" 1")
-    return f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f} {unit}".removesuffix(" 1")
 
 
 def cell_from(conductance: Array, *, cell: Cell | None, name: str) -> Cell:

@@ -52,7 +52,12 @@ class File:
                     low_memory=False,
                     encoding="utf-8-sig",
                 )
-        except (ValueError, pd.errors.ParserWarning) as error:
+        except pd.errors.ParserWarning:
+            raise InputError(
+                f"{self.where}: a row has more fields than the {len(self.header)} columns of the "
+                "first line"
+            ) from None
+        except ValueError as error:
             raise InputError(f"cannot read {self.where} as a table: {error}") from None
         return frame[list(positions)].rename(columns=positions)
 

@@ -287,7 +287,8 @@ class _Model:
         hessian = (score * self._measured.count) @ score.T
         full = np.repeat(score, self._measured.count, axis=1)
         reach = _overlap()
-        smooth = np.array([np.convolve(row, reach, mode="same") for row in full])
+        within = slice(_REACH, _REACH + full.shape[1])  # "same" is the longer of the two
+        smooth = np.array([np.convolve(row, reach)[within] for row in full])
         inverse = np.linalg.inv(hessian)
         return np.asarray(inverse @ (full @ smooth.T) @ inverse)
 

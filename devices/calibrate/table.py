@@ -23,11 +23,13 @@ class Layout:
     Parameters
     ----------
     required, optional : standard names.
+    either : optional ones of which one must be there.
     rising : the column that must ascend strictly within a cell, if order matters.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...] = ("cell",)
+    either: tuple[str, ...] = ()
     rising: str | None = None
 
     @property
@@ -47,6 +49,7 @@ LAYOUTS = {
     "phase-shifter": Layout(
         required=("output_power_W",),
         optional=("heater_power_W", "heater_voltage_V", "shifter", "heater", "bias_power_W"),
+        either=("heater_power_W", "heater_voltage_V"),
     ),
 }
 """The columns that each kind of measurement reads; ``cell`` is optional except in relaxation."""
@@ -155,7 +158,7 @@ def read_table(
     source : see :data:`Source`. The separator of a file is the tab, semicolon or comma in its
         first line. A first line of numbers only is data: the file has no header, and its columns
         are called "1", "2", … (as awk and cut count them).
-    kind : relaxation, read-noise, programming, pulses or iv.
+    kind : relaxation, read-noise, programming, pulses, iv or phase-shifter.
     columns : standard name -> name in the source, where they differ.
     drop_missing : leave out rows with a missing value and count them, instead of refusing them.
     sampling_rate : Hz, for read noise without a column ``time_s``.
@@ -182,11 +185,11 @@ def read_table(
     digest = raw.sha256 or _digest(given)
     numbers = _numbers(given, names, where)
     rows = _complete(numbers, where, drop_missing=drop_missing)
+    if "cell" not in numbers:
+        numbers = numbers.assign(cell="")
+    if sampling_rate is not None:  # before rows are left out: a lost sample leaves a gap
+        numbers = numbers.assign(time_s=_sampled(numbers, kind, sampling_rate))
     data = numbers.loc[rows]
-    if "cell" not in data:
-        data = data.assign(cell="")
-    if sampling_rate is not None:
-        data = data.assign(time_s=_sampled(data, kind, sampling_rate))
     for column in data.columns.intersection(list(PLAUSIBLE)):
         _check_values(data[column], where)
     if layout.rising is not None:
@@ -220,7 +223,11 @@ def _match(
         raise InputError(f"{where} has the column time_s: leave out the sampling rate")
     needed = {*layout.required, *columns} - ({"time_s"} if without_time else set())
     if missing := [name for name in layout.columns if name in needed if wanted[name] not in header]:
-        raise InputError(_lacking(missing, wanted, header, where))
+        lacks = f"lacks the column{'s'[: len(missing) > 1]}"
+        raise InputError(f"{where} {lacks} {_lacking(missing, wanted, header)}")
+    if layout.either and not any(wanted[name] in header for name in layout.either):
+        one_of = _lacking(list(layout.either), wanted, header)
+        raise InputError(f"{where} needs one of the columns {one_of}")
     used = {name: column for name, column in wanted.items() if column in header}
     for standard, column in used.items():
         if header.count(column) > 1:
@@ -230,7 +237,8 @@ def _match(
     return used
 
 
-def _lacking(missing: list[str], wanted: dict[str, str], header: list[str], where: str) -> str:
+def _lacking(missing: list[str], wanted: dict[str, str], header: list[str]) -> str:
+    """The columns that are missing, those that are there, and how another name is given."""
     said = []
     for name in missing:
         lowered = {column.lower(): column for column in header}
@@ -239,9 +247,8 @@ def _lacking(missing: list[str], wanted: dict[str, str], header: list[str], wher
     numbered = header == [str(number + 1) for number in range(len(header))]
     no_header = " (no header: its first line holds numbers only)" if numbered else ""
     return (
-        f"{where} lacks the column{'s'[: len(said) > 1]} {', '.join(said)}; "
-        f"it has {', '.join(map(repr, header))}{no_header}. Another name is given as "
-        f"{missing[0]}=NAME (columns=, --columns)"
+        f"{', '.join(said)}; it has {', '.join(map(repr, header))}{no_header}. "
+        f"Another name is given as {missing[0]}=NAME (columns=, --columns)"
     )
 
 

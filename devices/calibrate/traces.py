@@ -10,6 +10,7 @@ from zerohm._arrays import Array
 from zerohm._errors import InputError
 
 from .estimate import INTERVAL, Estimates, EstimationError, join
+from .quantities import rounded
 from .spectrum import (
     EXPONENTS,
     SpectralFit,
@@ -19,12 +20,44 @@ from .spectrum import (
     relative_variance,
     spectrum,
 )
-from .telegraph import FEWEST, Decoded, decode, estimate, prepare, whitened
+from .telegraph import (
+    FEWEST,
+    Decoded,
+    decode,
+    detectable_amplitude,
+    estimate,
+    prepare,
+    whitened,
+)
 
 DECADES = 1.5
 """Of frequency in which 1/f noise must exceed white noise for its exponent to be fitted."""
 EVIDENCE = 10.8
 """Twice the rise of the log-likelihood that makes a kind of noise: 1 false alarm in 1000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """Traps with equal dwell times that are found in 95 % of such traces.
+
+    Parameters
+    ----------
+    amplitude : |ΔG|/G of the smallest of them.
+    dwell_time : s, of that one.
+    shortest, longest : s, dwell times between which twice that amplitude suffices.
+    """
+
+    amplitude: float
+    dwell_time: float
+    shortest: float
+    longest: float
+
+    def __str__(self) -> str:
+        return (
+            f"95 % of traps with |ΔG|/G of {100.0 * self.amplitude:.2g} % and dwell times of "
+            f"{rounded(self.dwell_time, 's')} would be found, and of those with twice that and "
+            f"{rounded(self.shortest, 's')} to {rounded(self.longest, 's')}"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +72,7 @@ class Trace:
     parts : its level, traps and noise.
     measured : spectrum without the traps.
     noise : white and 1/f noise, as far as they are there.
+    detection : which traps would be found; None if the trace is too short for any.
     estimates : of all of this trace's parameters.
     refused : parameter -> why.
     """
@@ -49,6 +83,7 @@ class Trace:
     parts: Decoded
     measured: Spectrum
     noise: SpectralFit
+    detection: Detection | None
     estimates: Estimates | None
     refused: Mapping[str, str]
 
@@ -81,6 +116,7 @@ def take_apart(conductance: Array, sampling_rate: float, label: str) -> Trace:
     measured = spectrum(conductance - parts.path, sampling_rate)
     noise, refused = kinds_of_noise(measured)
     mean = float(conductance.mean())
+    detection = detectable(noise, sampling_rate, len(conductance), mean)
     blocks = [_noise_estimates(measured, noise, mean)] if noise.fitted else []
     if parts.traps:
         try:
@@ -90,7 +126,8 @@ def take_apart(conductance: Array, sampling_rate: float, label: str) -> Trace:
             refused["telegraph_noise"] = f"the traps that were found have no error bars: {error}"
     else:
         refused["telegraph_noise"] = (
-            f"none found: no two levels between which the conductance jumps at least {FEWEST} times"
+            f"none found: no two levels between which the conductance jumps at least {FEWEST} "
+            f"times; {detection or 'the trace is too short to find any'}"
         )
     tag = f" [{label}]" if label else ""
     estimates = join(*blocks) if blocks else None
@@ -107,8 +144,27 @@ def take_apart(conductance: Array, sampling_rate: float, label: str) -> Trace:
         parts=parts,
         measured=measured,
         noise=noise,
+        detection=detection,
         estimates=estimates,
         refused={key + tag: why for key, why in refused.items()},
+    )
+
+
+def detectable(
+    noise: SpectralFit, sampling_rate: float, samples: int, mean: float
+) -> Detection | None:
+    """Which traps would be found in a trace with this noise (S²/Hz) and mean (S)."""
+    dwell = np.geomspace(5.0, samples / (1.7 * FEWEST), 60) / sampling_rate
+    limit = detectable_amplitude(noise, sampling_rate, samples, dwell) / mean
+    if not np.isfinite(limit).any():
+        return None
+    best = int(limit.argmin())
+    within = dwell[limit <= 2.0 * limit[best]]
+    return Detection(
+        amplitude=float(limit[best]),
+        dwell_time=float(dwell[best]),
+        shortest=float(within[0]),
+        longest=float(within[-1]),
     )
 
 

@@ -14,8 +14,11 @@ def whole(path: Path) -> Iterator[Path]:
 
     Raises
     ------
-    InputError : the file cannot be written; whatever lay at ``path`` is still there.
+    InputError : the file cannot be written, or ``path`` is a folder or a device; whatever lay
+        there is still there.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"cannot write {path}: there is something that is not an ordinary file")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary

@@ -87,6 +87,7 @@ def calibrate(
     columns: str = "",
     sampling_rate: float | None = None,
     drop_missing: Annotated[bool, Parameter(negative=())] = False,
+    device: str | None = None,
     name: str | None = None,
 ) -> None:
     """Fit a device model to measured data and write it as a device card.
@@ -97,11 +98,12 @@ def calibrate(
         Table (CSV or TSV, .gz too) in SI units. Columns: relaxation cell, time_s, conductance_S;
         read-noise time_s, conductance_S, optionally cell; programming target_S, conductance_S,
         optionally cell; pulses pulse, direction (up or down), conductance_S, optionally cell;
-        iv voltage_V, current_A, optionally cell and conductance_S.
+        iv voltage_V, current_A, optionally cell and conductance_S; phase-shifter output_power_W,
+        heater_power_W or heater_voltage_V, optionally shifter, heater and bias_power_W.
     kind
-        relaxation, read-noise, programming, pulses or iv.
+        relaxation, read-noise, programming, pulses, iv or phase-shifter.
     out
-        Device card (.json).
+        Device card (.json); of phase shifters their own file.
     figure
         Also draw data, fit and residuals (.pdf, .png or .svg).
     columns
@@ -111,13 +113,18 @@ def calibrate(
         Hz, for read noise without a column time_s.
     drop_missing
         Leave out rows with missing values; the card keeps their number.
+    device
+        Preset name or device card (.json) of the cell that was measured: the fitted part is put
+        into it and the rest kept, so that several measurements make one card.
     name
-        Of the device; by default that of the file.
+        Of the device, where none is given; by default that of the file.
     """
     from zerohm.devices.calibrate import KINDS, EstimationError
     from zerohm.sweeps import check_writable, save_figure
 
     choose("kind of measurement", kind, KINDS)
+    if out.suffix != ".json":
+        raise InputError(f"--out {out}: commands know a device card by its name, give NAME.json")
     for path in (out, figure):
         if path is not None:
             check_writable(path)
@@ -126,6 +133,10 @@ def calibrate(
         options["sampling_rate"] = sampling_rate
     elif sampling_rate is not None:
         raise InputError(f"--sampling-rate has no meaning for {kind}: its rows say when they were")
+    if device is not None and kind == "phase-shifter":
+        raise InputError("--device has no meaning for phase-shifter: it is no part of a cell")
+    if device is not None:
+        options["cell"] = zerohm.devices.find(device)
     try:
         fit = KINDS[kind](file, name=name or file.name.split(".")[0], **options)
     except EstimationError as error:
