@@ -33,6 +33,12 @@ benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/crossbar_solvers.py
 	$(BIN)/python benchmarks/training_with_wires.py
 	$(BIN)/python benchmarks/noisezo_accuracy.py
+	$(BIN)/python benchmarks/cells_in_time.py
+	$(BIN)/python benchmarks/pulse_fit.py
+	$(BIN)/python benchmarks/fit_levy2024.py
+	$(BIN)/python benchmarks/photonic_propagation.py
+	$(BIN)/python benchmarks/photonic_decomposition.py
+	$(BIN)/python benchmarks/photonic_training.py
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -35,7 +35,6 @@ Sources: Miller, Photonics Research 1, 1 (2013); Shen et al., Nature Photonics 1
 
 import math
 from dataclasses import replace
-from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -47,9 +46,7 @@ from pydantic.dataclasses import dataclass
 from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError, checked
-from zerohm._jit import kernel
 from zerohm._memory import require_memory
-from zerohm._random import stream
 
 from ..crossbar import ADC, Ledger
 from ..devices.laser import Laser
@@ -59,32 +56,18 @@ from ..devices.phase_shifter import PhaseShifter
 from ..devices.photodetector import Photodetector
 from ..devices.photonic_energy import PhotonicEnergy
 from ..devices.waveguide import amplitude_factor
-from ..photonics import Chip, Imperfections, Layout, Mesh, Phases, decompose, named_layout
+from ..photonics import Imperfections, Mesh, Phases, decompose
 from ..photonics.correction import correct
 from ..photonics.decomposition import in_one_turn
-from ..photonics.kernels import Complex, Indices
+from ..photonics.kernels import Complex
+from .phase_noise import light_paths, weight_variance
+from .photonic_circuit import Circuit, Shifters, fabricated, for_heaters, transmission
 from .protocol import WriteNoise, check_batch, check_matrix, check_shape
 
 _READ_BACK_RANGE = 1.25
 """Full scale of reading back, in units of the largest weight that was programmed."""
 _SETTLED = 1e-3
 """rad, of the thermal transient that is left when programming ends."""
-_ATTENUATORS = "attenuators"
-_SWEEPS = 20
-"""Iterations against crosstalk; each leaves the share of the error that neighbours contribute."""
-_TOLERATED = 0.1
-"""rad."""
-
-
-class Circuit(NamedTuple):
-    """The chips of one layer, in the order of light."""
-
-    before: Chip
-    """V†, as many ports as the layer has inputs."""
-    attenuators: Chip
-    """MZIs side by side, light in and out on the upper line."""
-    behind: Chip
-    """U, as many ports as the layer has outputs."""
 
 
 class Settings(NamedTuple):
@@ -211,7 +194,7 @@ class PhotonicHardware:
     def circuit(self, outputs: int, inputs: int) -> Circuit:
         """The chips of a layer of this size; the same at every call."""
         process = replace(self.imperfections, phase_std=0.0)
-        return _fabricated(process, self.layout, self.chip, self.place, outputs, inputs)
+        return fabricated(process, self.layout, self.chip, self.place, outputs, inputs)
 
     def settings(self, weights: Array) -> Settings:
         """Phases that are asked for, all in [0, 2π), and the gain, for weights (out, in).
@@ -268,8 +251,10 @@ class PhotonicHardware:
             for chip, phases in zip(chips, asked.phases, strict=True)
         ]
         variance = np.zeros(weights.shape)
-        for (away, to), chip in zip(_ways(*meshes), chips, strict=True):
-            variance += _variance(away, to, chip.crosstalk if chip.process.crosstalk else None)
+        for (away, to), chip in zip(light_paths(*meshes), chips, strict=True):
+            variance += weight_variance(
+                away, to, chip.crosstalk if chip.process.crosstalk else None
+            )
         scale = self.imperfections.phase_std * asked.gain / transmission(chips)
         std: Array = (scale * np.sqrt(variance)).astype(np.result_type(weights, np.float32))
         return WriteNoise(std=std, std_slope=np.zeros((), std.dtype), density="gaussian")
@@ -478,230 +463,9 @@ class ProgrammedPhotonic:
         return float(light / laser.efficiency)
 
 
-class Shifters:
-    """Phase shifters of one chip: what is asked of them, and how far off they are."""
-
-    def __init__(
-        self, chip: Chip, law: PhaseShifter, asked: Phases, copies: int, rng: Generator
-    ) -> None:
-        self.asked = asked
-        self._chip, self._law = chip, law
-        self._lead = () if copies == 1 else (copies,)
-        self._state = law.start(np.zeros((*self._lead, self._codes(asked).size)), rng)
-
-    @property
-    def count(self) -> int:
-        """Number of phase shifters; behind attenuators there are none."""
-        layout = self._chip.layout
-        return 2 * layout.mzis + (0 if layout.name == _ATTENUATORS else layout.ports)
-
-    def rewrite(self, asked: Phases, rng: Generator) -> int:
-        """Ask for other phases; the number of shifters that got another code."""
-        changed = self._codes(asked) != self._codes(self.asked)
-        number = int(np.count_nonzero(changed))
-        fresh = self._law.start(np.zeros((*self._lead, number)), rng)
-        self._law.merge(self._state, fresh, changed, rng)
-        self.asked = asked
-        return number
-
-    def advance(self, seconds: float, rng: Generator) -> None:
-        """Let the phases drift."""
-        self._law.advance(self._state, seconds, rng)
-
-    def mesh(self) -> Mesh:
-        """The chip with the phases that are in the light."""
-        chip, layout = self._chip, self._chip.layout
-        off = self._law.deviation(self._state, self._codes(self.asked))
-        if chip.process.crosstalk is not None:
-            off = (chip.crosstalk @ np.atleast_2d(off).T).T.reshape(off.shape)
-        parts = np.split(off, [layout.mzis, 2 * layout.mzis], axis=-1)
-        phases = Phases(*(a + b for a, b in zip(chip.program(*self.asked), parts, strict=True)))
-        return Mesh(layout, *phases, chip)
-
-    def _codes(self, phases: Phases) -> Array:
-        """Phases of all shifters on the drivers' grid."""
-        flat = np.concatenate(phases)
-        bits = self._chip.process.phase_bits
-        return flat if bits is None else PhaseShifter(bits=bits).quantise(flat)
-
-
-@lru_cache(maxsize=128)
-def _fabricated(
-    process: Imperfections, layout: str, chip: int, place: int, outputs: int, inputs: int
-) -> Circuit:
-    """The chips at one place, always the same ones."""
-    rank = min(outputs, inputs)
-    upper = 2 * np.arange(rank)
-    attenuators = Layout(
-        name=_ATTENUATORS,
-        ports=2 * rank,
-        lines=2 * rank,
-        columns=1,
-        column=np.zeros(rank, np.int64),
-        upper=upper,
-        lower=upper + 1,
-        universal=False,
-    )
-    apart = replace(process, crosstalk=None)
-    parts = (
-        ("before", process, named_layout(layout, inputs)),
-        (_ATTENUATORS, apart, attenuators),
-        ("behind", process, named_layout(layout, outputs)),
-    )
-    return Circuit(
-        *(
-            law.fabricate(where, stream(chip, "fabrication", place, name))
-            for name, law, where in parts
-        )
-    )
-
-
-def for_heaters(phases: Phases, chip: Chip) -> Phases:
-    """Phases to ask for, in [0, 2π], so that the light has the given ones in spite of crosstalk.
-
-    A heater that had to cool gets another 2π. At the ends of its range that can be what warms its
-    neighbours enough for it to be too much; then its phase stays a little off.
-
-    Raises
-    ------
-    InputError : crosstalk so strong that phases are more than ``_TOLERATED`` off.
-    """
-    if chip.process.crosstalk is None:
-        return phases
-    target = asked = np.concatenate(phases)
-    for _ in range(_SWEEPS):
-        asked = in_one_turn(target + asked - chip.crosstalk @ asked)
-    turns = 2 * math.pi * np.rint((chip.crosstalk @ asked - target) / (2 * math.pi))
-    for _ in range(_SWEEPS):
-        asked = np.clip(target + turns + asked - chip.crosstalk @ asked, 0.0, 2 * math.pi)
-    off = float(np.abs(chip.crosstalk @ asked - target - turns).max())
-    if off > _TOLERATED:
-        raise InputError(
-            f"crosstalk leaves a phase {off:.3g} rad off, whatever is asked of the heaters: reduce "
-            "its coefficient, or enlarge column_pitch and line_pitch"
-        )
-    mzis = chip.layout.mzis
-    return Phases(*np.split(asked, [mzis, 2 * mzis]))
-
-
-def transmission(chips: Circuit) -> float:
-    """Geometric mean of the amplitudes that losses leave, attenuators fully open."""
-    logarithm = sum(
-        float(np.log(chip.transmission).sum() + np.log(chip.output_transmission).sum())
-        / chip.layout.lines
-        for chip in chips
-    )
-    return math.exp(logarithm)
-
-
 def read_back_range(weights: Array, gain: float) -> float:
     """Full scale of reading back, in units of the gain."""
     return _READ_BACK_RANGE * (float(np.abs(weights).max()) / gain or 1.0)
-
-
-def _ways(before: Mesh, attenuators: Mesh, behind: Mesh) -> list[tuple[Complex, Complex]]:
-    """Light to and from the phase shifters of each chip: (P, outputs) away, (P, inputs) to them.
-
-    Per rad of a phase, the matrix of the circuit changes by the outer product of both.
-    """
-    first, last = before.matrix(), behind.matrix()
-    open_, slope = (m[0, :, 0, 0] for m in (attenuators.matrices(), attenuators.matrix_slopes()))
-    rank, (outputs, inputs) = open_.size, (len(last), len(first))
-    arriving, leaving = np.zeros((2, outputs, inputs), np.complex128)
-    arriving[:rank] = open_[:, None] * first[:rank]
-    leaving[:, :rank] = last[:, :rank] * open_
-    by_phase = np.concatenate((slope, 1j * open_))
-    between = by_phase[:, None] * np.tile(last.T[:rank], (2, 1)), np.tile(first[:rank], (2, 1))
-    return [
-        _ways_of_mesh(before, np.eye(inputs) + 0j, leaving),
-        between,
-        _ways_of_mesh(behind, arriving, np.eye(outputs) + 0j),
-    ]
-
-
-def _ways_of_mesh(mesh: Mesh, arriving: Complex, leaving: Complex) -> tuple[Complex, Complex]:
-    """The same for one mesh, whose phase shifters are in the order theta, phi, gamma.
-
-    arriving : (ports, inputs), field at every port before the mesh, of every input.
-    leaving : (outputs, ports), field at every output, of every port behind the mesh.
-    """
-    layout, ports = mesh.layout, mesh.layout.ports
-    mzis, shifters = layout.mzis, 2 * layout.mzis + ports
-    forwards = np.zeros((layout.lines, arriving.shape[1]), np.complex128)
-    backwards = np.zeros((layout.lines, leaving.shape[0]), np.complex128)
-    forwards[:ports] = arriving
-    backwards[:ports] = leaving.T * mesh.output_factors()[0, :ports, None]
-    to = np.empty((shifters, forwards.shape[1]), np.complex128)
-    away = np.empty((shifters, backwards.shape[1]), np.complex128)
-    away[2 * mzis :] = 1j * backwards[:ports]
-    cells = mesh.matrices()[0], mesh.matrix_slopes()[0], layout.upper, layout.lower
-    follow(*cells, forwards, to)
-    retrace(*cells, backwards, away)
-    to[2 * mzis :] = forwards[:ports]
-    return away, to
-
-
-def _variance(away: Complex, to: Complex, crosstalk: Any) -> Array:
-    """Σ_k (Re Σ_l X_lk a_l b_l)² of the ways a to and b from phase shifters, per rad²."""
-    if crosstalk is None:
-        a, b, c, d = away.real, away.imag, to.real, to.imag
-        # (ac − bd)², summed as one matrix product
-        left = np.concatenate((a * a, b * b, -2.0 * a * b))
-        found: Array = left.T @ np.concatenate((c * c, d * d, c * d))
-        return np.maximum(found, 0.0)
-    variance = np.empty((away.shape[1], to.shape[1]))
-    for i, way in enumerate(away.T):
-        slopes = (way[:, None] * to).real
-        variance[i] = np.square(crosstalk.T @ slopes).sum(axis=0)
-    return variance
-
-
-@kernel
-def follow(
-    matrices: Complex,
-    slopes: Complex,
-    upper: Indices,
-    lower: Indices,
-    light: Complex,
-    seen: Complex,
-) -> None:
-    """Light (lines, vectors) forwards through all MZIs, in place; what arrives at their shifters.
-
-    matrices, slopes : (M, 2, 2) T and dT/dθ, the latter of rank one. seen : (2M + …, vectors),
-    written: what the internal and then what the external phase shifters see, the former in the
-    unit of the first row of the slope.
-    """
-    mzis = upper.size
-    for m in range(mzis):
-        u, v, t, s = upper[m], lower[m], matrices[m], slopes[m]
-        for j in range(light.shape[1]):
-            x, y = light[u, j], light[v, j]
-            seen[m, j], seen[mzis + m, j] = s[0, 0] * x + s[0, 1] * y, x
-            light[u, j], light[v, j] = t[0, 0] * x + t[0, 1] * y, t[1, 0] * x + t[1, 1] * y
-
-
-@kernel
-def retrace(
-    matrices: Complex,
-    slopes: Complex,
-    upper: Indices,
-    lower: Indices,
-    light: Complex,
-    seen: Complex,
-) -> None:
-    """Light (lines, vectors) backwards, in place; what leaves the shifters for it.
-
-    The counterpart of :func:`follow`: the product of what both write is the change of light.
-    """
-    mzis = upper.size
-    for m in range(mzis - 1, -1, -1):
-        u, v, t = upper[m], lower[m], matrices[m]
-        ratio = slopes[m, 1, 0] / slopes[m, 0, 0]
-        for j in range(light.shape[1]):
-            x, y = light[u, j], light[v, j]
-            back = t[0, 0] * x + t[1, 0] * y
-            seen[m, j], seen[mzis + m, j] = x + ratio * y, 1j * back
-            light[u, j], light[v, j] = back, t[0, 1] * x + t[1, 1] * y
 
 
 def photonic(**options: Any) -> PhotonicHardware:

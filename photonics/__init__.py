@@ -18,6 +18,6 @@ from .layout import diamond as diamond
 from .layout import named_layout as named_layout
 from .layout import reck as reck
 from .mesh import Mesh as Mesh
-from .singular_value import SingularValueMesh as SingularValueMesh
 from .self_configuration import SelfConfigured as SelfConfigured
 from .self_configuration import self_configure as self_configure
+from .singular_value import SingularValueMesh as SingularValueMesh

@@ -561,3 +561,13 @@ def test_tiles_work_in_parallel(task):
     whole = fit(small(zo.mapping.rram(cell())), task, **settings)
     tiled = fit(small(zo.mapping.rram(cell(), tile=(128, 4))), task, **settings)
     assert tiled.hardware_time[-1] == pytest.approx(float(whole.hardware_time[-1]))
+
+
+def test_arrays_settle_and_fluctuate_in_experiments():
+    """settling_time and running_clock reach the arrays, chip the devices; digital has none."""
+    ready = prepare(device="Levy2024-B", settling_time=100.0, running_clock=True, chip=3)
+    hardware = ready.network.layers[1].hardware
+    assert (hardware.settling_time, hardware.running_clock) == (100.0, True)
+    assert (hardware.chip, hardware.place) == (3, 1)
+    with pytest.raises(InputError, match="has no settling_time: only rram"):
+        prepare(method="backprop", hardware="digital", settling_time=1.0)

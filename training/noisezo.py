@@ -141,6 +141,7 @@ def equalized(network: Network, parameters: Array) -> Network:
         names = ", ".join(sorted({layer.hardware.name for layer in network.layers}))
         raise InputError(
             f"NoiseZO perturbs by write noise, but hardware {names!r} has none: use rram with "
-            "write_noise > 0, or a method with software perturbations such as mezo"
+            "write_noise > 0, photonic with phase_noise > 0, or a method with software "
+            "perturbations such as mezo"
         )
     return network.tightened([min(noise) / value for value in noise])

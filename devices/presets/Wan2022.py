@@ -53,9 +53,7 @@ CELLS = (
         conductance_max=40e-6,  # S, Methods: highest target for convolutional networks
         # µS against x = G/40 µS. The reference stays 40 µS for any window: evaluating the fit
         # at G over another full scale multiplies the noise (by 1.6 for 25 µS).
-        write_noise=PolynomialNoise(
-            coefficients=_AFTER_A_SECOND, scale=1e-6, reference=_REFERENCE
-        ),
+        write_noise=PolynomialNoise(coefficients=_AFTER_A_SECOND, scale=1e-6, reference=_REFERENCE),
         relaxation=_relaxation(),
         citations=("Wan2022",),
     ),
