@@ -17,7 +17,7 @@ import time
 import numpy as np
 
 from zerohm import training
-from zerohm.devices.thermal_crosstalk import ThermalCrosstalk
+from zerohm.devices.photonic.thermal_crosstalk import ThermalCrosstalk
 from zerohm.mapping import digital, photonic
 from zerohm.photonics import Imperfections
 from zerohm.training.backprop import gradient

@@ -13,10 +13,8 @@ from .cards import save as save
 from .cells import Cells as Cells
 from .cycling import CycledCells as CycledCells
 from .cycling import Cycling as Cycling
-from .directional_coupler import DirectionalCoupler as DirectionalCoupler
 from .drift import LogarithmicDrift as LogarithmicDrift
 from .drift import PowerLawDrift as PowerLawDrift
-from .electro_optic_activation import ElectroOpticActivation as ElectroOpticActivation
 from .electronic import ElectronicNoise as ElectronicNoise
 from .faults import Endurance as Endurance
 from .faults import Faults as Faults
@@ -27,20 +25,26 @@ from .iv import IVLaw as IVLaw
 from .iv import OddPolynomial as OddPolynomial
 from .iv import Sinh as Sinh
 from .iv import StanfordPKU as StanfordPKU
-from .laser import Laser as Laser
-from .modulator import Modulator as Modulator
 from .noise import AcceptanceBand as AcceptanceBand
 from .noise import ConstantNoise as ConstantNoise
 from .noise import LogarithmicNoise as LogarithmicNoise
 from .noise import Noise as Noise
 from .noise import PolynomialNoise as PolynomialNoise
-from .optical_readout import HomodyneReadout as HomodyneReadout
-from .optical_readout import IntensityReadout as IntensityReadout
-from .phase_shifter import PhaseShifter as PhaseShifter
-from .phase_shifter_card import load_shifters as load_shifters
-from .phase_shifter_card import save_shifters as save_shifters
-from .photodetector import Photodetector as Photodetector
-from .photonic_energy import PhotonicEnergy as PhotonicEnergy
+from .photonic.directional_coupler import DirectionalCoupler as DirectionalCoupler
+from .photonic.electro_optic_activation import ElectroOpticActivation as ElectroOpticActivation
+from .photonic.energy import PhotonicEnergy as PhotonicEnergy
+from .photonic.laser import Laser as Laser
+from .photonic.modulator import Modulator as Modulator
+from .photonic.optical_readout import HomodyneReadout as HomodyneReadout
+from .photonic.optical_readout import IntensityReadout as IntensityReadout
+from .photonic.phase_shifter import PhaseShifter as PhaseShifter
+from .photonic.phase_shifter_card import load_shifters as load_shifters
+from .photonic.phase_shifter_card import save_shifters as save_shifters
+from .photonic.photodetector import Photodetector as Photodetector
+from .photonic.thermal_crosstalk import PhaseShifterArray as PhaseShifterArray
+from .photonic.thermal_crosstalk import ThermalCrosstalk as ThermalCrosstalk
+from .photonic.thermal_crosstalk import crosstalk_matrix as crosstalk_matrix
+from .photonic.waveguide import Waveguide as Waveguide
 from .presets import PresetWarning as PresetWarning
 from .presets import preset as preset
 from .presets import presets as presets
@@ -53,10 +57,6 @@ from .state_dependence import StateTable as StateTable
 from .telegraph import TelegraphLevels as TelegraphLevels
 from .telegraph import TelegraphNoise as TelegraphNoise
 from .temperature import acceleration as acceleration
-from .thermal_crosstalk import PhaseShifterArray as PhaseShifterArray
-from .thermal_crosstalk import ThermalCrosstalk as ThermalCrosstalk
-from .thermal_crosstalk import crosstalk_matrix as crosstalk_matrix
-from .waveguide import Waveguide as Waveguide
 
 if TYPE_CHECKING:
     from . import calibrate as calibrate

@@ -12,7 +12,7 @@ from zerohm._arrays import Array
 from zerohm._errors import InputError
 from zerohm._random import stream
 
-from ..devices.phase_shifter import PhaseShifter
+from ..devices.photonic.phase_shifter import PhaseShifter
 from ..photonics import Chip, Imperfections, Layout, Mesh, Phases, named_layout
 from ..photonics.decomposition import in_one_turn
 

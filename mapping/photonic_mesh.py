@@ -49,13 +49,13 @@ from zerohm._errors import InputError, checked
 from zerohm._memory import require_memory
 
 from ..crossbar import ADC, Ledger
-from ..devices.laser import Laser
-from ..devices.modulator import Modulator
-from ..devices.optical_readout import HomodyneReadout
-from ..devices.phase_shifter import PhaseShifter
-from ..devices.photodetector import Photodetector
-from ..devices.photonic_energy import PhotonicEnergy
-from ..devices.waveguide import amplitude_factor
+from ..devices.photonic.energy import PhotonicEnergy
+from ..devices.photonic.laser import Laser
+from ..devices.photonic.modulator import Modulator
+from ..devices.photonic.optical_readout import HomodyneReadout
+from ..devices.photonic.phase_shifter import PhaseShifter
+from ..devices.photonic.photodetector import Photodetector
+from ..devices.photonic.waveguide import amplitude_factor
 from ..photonics import Imperfections, Mesh, Phases, decompose
 from ..photonics.correction import correct
 from ..photonics.decomposition import in_one_turn

@@ -24,9 +24,9 @@ from zerohm._errors import InputError
 from zerohm._memory import require_memory
 from zerohm._random import as_generator
 
-from ..devices.phase_shifter import TURN, PhaseShifter
-from ..devices.thermal_crosstalk import ThermalCrosstalk, crosstalk_matrix
-from ..devices.waveguide import amplitude_factor
+from ..devices.photonic.phase_shifter import TURN, PhaseShifter
+from ..devices.photonic.thermal_crosstalk import ThermalCrosstalk, crosstalk_matrix
+from ..devices.photonic.waveguide import amplitude_factor
 from .decomposition import Phases
 from .layout import Layout
 

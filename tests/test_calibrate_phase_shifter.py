@@ -11,9 +11,9 @@ from zerohm import InputError
 from zerohm._random import stream
 from zerohm.devices.calibrate.phase_shifter import phase_shifter
 from zerohm.devices.calibrate.phase_shifter_likelihood import Scan, fit_shifter
-from zerohm.devices.phase_shifter import PhaseShifter
-from zerohm.devices.phase_shifter_card import load_shifters, save_shifters
-from zerohm.devices.thermal_crosstalk import PhaseShifterArray
+from zerohm.devices.photonic.phase_shifter import PhaseShifter
+from zerohm.devices.photonic.phase_shifter_card import load_shifters, save_shifters
+from zerohm.devices.photonic.thermal_crosstalk import PhaseShifterArray
 
 POWER = np.linspace(0.0, 60e-3, 61)
 HALF_WAVE = np.array([25e-3, 24e-3, 26.5e-3])

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from zerohm import InputError
 from zerohm._random import stream
-from zerohm.devices.phase_shifter import PhaseShifter, wrapped
-from zerohm.devices.thermal_crosstalk import (
+from zerohm.devices.photonic.phase_shifter import PhaseShifter, wrapped
+from zerohm.devices.photonic.thermal_crosstalk import (
     PhaseShifterArray,
     ThermalCrosstalk,
     crosstalk_matrix,

@@ -10,9 +10,9 @@ from scipy.constants import Boltzmann, c, elementary_charge, h
 
 from zerohm import InputError
 from zerohm._random import stream
-from zerohm.devices.laser import Laser
-from zerohm.devices.optical_readout import HomodyneReadout, IntensityReadout, intensity
-from zerohm.devices.photodetector import Photodetector, photons_per_sample
+from zerohm.devices.photonic.laser import Laser
+from zerohm.devices.photonic.optical_readout import HomodyneReadout, IntensityReadout, intensity
+from zerohm.devices.photonic.photodetector import Photodetector, photons_per_sample
 
 QUANTUM = elementary_charge * 1550e-9 / (h * c)  # A/W at one electron per photon
 

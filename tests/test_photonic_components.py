@@ -9,14 +9,14 @@ from pydantic import ValidationError
 
 from zerohm import InputError
 from zerohm._random import stream
-from zerohm.devices.directional_coupler import DirectionalCoupler
-from zerohm.devices.electro_optic_activation import ElectroOpticActivation
-from zerohm.devices.laser import Laser
-from zerohm.devices.modulator import Modulator
-from zerohm.devices.optical_readout import intensity
-from zerohm.devices.phase_shifter import PhaseShifter
-from zerohm.devices.photonic_energy import PhotonicEnergy
-from zerohm.devices.waveguide import Waveguide, amplitude_factor
+from zerohm.devices.photonic.directional_coupler import DirectionalCoupler
+from zerohm.devices.photonic.electro_optic_activation import ElectroOpticActivation
+from zerohm.devices.photonic.energy import PhotonicEnergy
+from zerohm.devices.photonic.laser import Laser
+from zerohm.devices.photonic.modulator import Modulator
+from zerohm.devices.photonic.optical_readout import intensity
+from zerohm.devices.photonic.phase_shifter import PhaseShifter
+from zerohm.devices.photonic.waveguide import Waveguide, amplitude_factor
 
 ERRORS = st.floats(-np.pi / 4, np.pi / 4)
 

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 import zerohm as zo
 from zerohm import InputError
 from zerohm.crossbar import ADC
-from zerohm.devices.laser import Laser
-from zerohm.devices.modulator import Modulator
-from zerohm.devices.optical_readout import HomodyneReadout
-from zerohm.devices.phase_shifter import PhaseShifter
-from zerohm.devices.photodetector import Photodetector
-from zerohm.devices.photonic_energy import PhotonicEnergy
-from zerohm.devices.thermal_crosstalk import ThermalCrosstalk
+from zerohm.devices.photonic.energy import PhotonicEnergy
+from zerohm.devices.photonic.laser import Laser
+from zerohm.devices.photonic.modulator import Modulator
+from zerohm.devices.photonic.optical_readout import HomodyneReadout
+from zerohm.devices.photonic.phase_shifter import PhaseShifter
+from zerohm.devices.photonic.photodetector import Photodetector
+from zerohm.devices.photonic.thermal_crosstalk import ThermalCrosstalk
 from zerohm.mapping import photonic
 from zerohm.photonics import Imperfections
 

@@ -13,7 +13,7 @@ import pytest
 import zerohm as zo
 from zerohm import InputError, training
 from zerohm.cli import main
-from zerohm.devices.thermal_crosstalk import ThermalCrosstalk
+from zerohm.devices.photonic.thermal_crosstalk import ThermalCrosstalk
 from zerohm.mapping import digital, photonic
 from zerohm.photonics import Imperfections
 from zerohm.training.backprop import gradient

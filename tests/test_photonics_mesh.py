@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zerohm import InputError
-from zerohm.devices.thermal_crosstalk import ThermalCrosstalk
+from zerohm.devices.photonic.thermal_crosstalk import ThermalCrosstalk
 from zerohm.photonics import (
     LAYOUTS,
     Chip,

@@ -12,8 +12,8 @@ from zerohm._random import stream
 
 from .. import datasets, devices
 from ..crossbar import ADC, DAC
-from ..devices.modulator import Modulator
-from ..devices.thermal_crosstalk import ThermalCrosstalk
+from ..devices.photonic.modulator import Modulator
+from ..devices.photonic.thermal_crosstalk import ThermalCrosstalk
 from ..mapping import Hardware, digital, photonic, rram
 from ..photonics import Imperfections
 from .backprop import Backprop

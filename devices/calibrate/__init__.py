@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from .estimate import EstimationError as EstimationError
 from .iv import iv as iv
+from .panel import Panel as Panel
 from .phase_shifter import phase_shifter as phase_shifter
 from .programming import programming as programming
 from .pulses import pulses as pulses
 from .read_noise import read_noise as read_noise
 from .relaxation import relaxation as relaxation
 from .result import Calibration as Calibration
-from .result import Panel as Panel
 from .table import read_table as read_table
 
 KINDS: dict[str, Callable[..., Calibration]] = {

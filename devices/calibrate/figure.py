@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from zerohm._figures import PaperFigure, paper
 
-from .result import Panel
+from .panel import Panel
 
 WIDTH, PANEL_HEIGHT, LINE_HEIGHT = 7.0, 2.5, 0.14  # inch
 COLUMN = 44  # characters that one of the two columns of numbers holds

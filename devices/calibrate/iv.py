@@ -29,8 +29,9 @@ from ..rram import Cell
 from .diagnosis import Diagnosis, diagnose
 from .estimate import INTERVAL, EstimationError
 from .iv_likelihood import SHAPES, Curves, Fit, fit_shape
+from .panel import Panel, quantile_panel
 from .quantities import quantity
-from .result import MICRO, Calibration, Panel, cell_from, quantile_panel
+from .result import MICRO, Calibration, cell_from
 from .table import PLAUSIBLE, Source, Table, read_table
 
 Law = Literal["ohmic", "sinh", "odd polynomial"]

@@ -31,13 +31,14 @@ from scipy.stats import normaltest
 from zerohm._arrays import Array
 from zerohm._errors import InputError, checked, choose
 
-from ..phase_shifter import PhaseShifter
-from ..phase_shifter_card import save_shifters
-from ..thermal_crosstalk import PhaseShifterArray
+from ..photonic.phase_shifter import PhaseShifter
+from ..photonic.phase_shifter_card import save_shifters
+from ..photonic.thermal_crosstalk import PhaseShifterArray
 from .diagnosis import Diagnosis, diagnose
 from .estimate import INTERVAL, Estimates, EstimationError, join
+from .panel import Panel, quantile_panel
 from .phase_shifter_likelihood import Fit, Refusal, Scan, fit_shifter
-from .result import Calibration, Panel, quantile_panel
+from .result import Calibration
 from .table import Source, Table, read_table
 
 if TYPE_CHECKING:

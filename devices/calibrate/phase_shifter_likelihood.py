@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from zerohm._arrays import Array
 
-from ..phase_shifter import TURN
+from ..photonic.phase_shifter import TURN
 from .estimate import Estimates, Parameter, maximise
 
 FEWEST = 8

@@ -43,8 +43,9 @@ from .estimate import (
     maximise,
     transform,
 )
+from .panel import Panel, quantile_panel
 from .quantities import quantity
-from .result import MICRO, Calibration, Panel, cell_from, quantile_panel
+from .result import MICRO, Calibration, cell_from
 from .table import Source, Table, read_table
 
 Law = Literal["constant", "polynomial", "acceptance band"]

@@ -9,9 +9,10 @@ from scipy.stats import chi2
 from zerohm._arrays import Array
 
 from .estimate import INTERVAL
+from .panel import Panel
 from .pulse_likelihood import response_of
 from .pulse_response import Response
-from .result import MICRO, Panel
+from .result import MICRO
 
 LAGS = 20
 """Autocorrelations in the Ljung–Box test."""

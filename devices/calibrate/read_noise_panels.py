@@ -8,7 +8,8 @@ from scipy.stats import gamma
 from zerohm._arrays import Array
 
 from .estimate import INTERVAL
-from .result import MICRO, Panel
+from .panel import Panel
+from .result import MICRO
 from .spectrum import Spectrum, lorentzians, relative_variance, spectrum
 from .traces import Trace
 

@@ -33,6 +33,7 @@ from ..rram import Cell
 from ..state_dependence import StateDependence, StateTable
 from .diagnosis import diagnose
 from .estimate import Estimates, EstimationError, Parameter, Scale
+from .panel import Panel
 from .relaxation_likelihood import (
     CLOCKS,
     Clock,
@@ -43,7 +44,7 @@ from .relaxation_likelihood import (
     estimates,
     exponent,
 )
-from .result import MICRO, Calibration, Panel, cell_from
+from .result import MICRO, Calibration, cell_from
 from .table import Source, Table, read_table
 
 FEWEST_CELLS = 50

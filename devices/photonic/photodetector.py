@@ -13,9 +13,9 @@ from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
 
+from ..temperature import REFERENCE_TEMPERATURE
 from .laser import photon_energy
 from .phase_shifter import as_floats
-from .temperature import REFERENCE_TEMPERATURE
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)

@@ -35,7 +35,7 @@ class PhotonicEnergy:
 
     Examples
     --------
-    >>> from zerohm.devices.laser import Laser
+    >>> from zerohm.devices.photonic.laser import Laser
     >>> spent = PhotonicEnergy().inference(
     ...     vectors=1, laser_power=Laser(power=10e-3).electrical_power, heater_power=1.6,
     ...     inputs=8, outputs=8, dac_bits=8, adc_bits=8, modulation_energy=8 * 100e-15)

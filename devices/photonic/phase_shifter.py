@@ -13,7 +13,7 @@ from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
 
-from .time_part import State, check_seconds
+from ..time_part import State, check_seconds
 
 TURN = 2.0 * math.pi
 NonNegative = Annotated[float, Field(ge=0)]

@@ -1,0 +1,1 @@
+"""One photonic element: phase shifter, coupler, waveguide, laser, modulator, detector."""
