@@ -17,7 +17,7 @@ def whole(path: Path) -> Iterator[Path]:
     InputError : the file cannot be written, or ``path`` is a folder or a device; whatever lay
         there is still there.
     """
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise InputError(f"cannot write {path}: there is something that is not an ordinary file")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
