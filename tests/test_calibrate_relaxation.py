@@ -275,8 +275,6 @@ def test_refusals():
     late = _with()["time_s"] + 1.0
     with pytest.raises(InputError, match="first read of 60 cells is not at time 0"):
         relaxation(_with(time_s=late))
-    with pytest.raises(InputError, match="give onset_s"):
-        relaxation(reads(TRUTH, np.full(60, 50e-6), stream(10, "few"), times=(0.01, 0.012, 1.0)))
     with pytest.raises(InputError, match="no state has 50 cells"):
         relaxation(reads(TRUTH, np.full(40, 50e-6), stream(10, "few")))
     with pytest.raises(InputError, match="read once only"):
@@ -297,6 +295,19 @@ def test_refusals():
     )
     with pytest.raises(InputError, match="telegraph noise"):
         relaxation(_with(), cell=jumping)
+
+
+def test_too_few_delays_refuse_the_onset_alone():
+    """Two delays fit the rest, with a stated onset; with the true one they find the truth."""
+    data = reads(TRUTH, np.full(600, 50e-6), stream(10, "few"), times=(0.01, 0.012, 1.0))
+    fit = relaxation(data, clock=TRUTH.clock)
+    assert "onset_s" not in fit.parameters.parameter
+    assert fit.cell.relaxation.onset_s == pytest.approx(1e-3, rel=0.1)
+    assert "tenth of the first delay" in fit.refused["onset_s"]
+    known = relaxation(data, clock=TRUTH.clock, onset_s=TRUTH.onset_s)
+    found = known.parameters.sel(parameter="variance_per_decade")
+    assert abs(float(found.value) - TRUTH.variance_per_decade) < 4 * float(found.standard_error)
+    assert "onset_s" not in known.refused
 
 
 def test_cells_that_begin_at_one_value_are_a_state():

@@ -81,7 +81,8 @@ def relaxation(
         time 0, right after programming.
     edges : S, of the states, ascending; cells outside are left out. By default up to 12 states
         with equally many cells, 300 or more, and much wider than a typical deviation.
-    onset_s : of the relaxation, if it is known; it takes three different delays to fit it.
+    onset_s : of the relaxation, if it is known. It takes three different delays to fit it; with
+        fewer it is refused, and a tenth of the first delay assumed.
     clock : law of the jumps, see :class:`~zerohm.devices.Relaxation`; by default the likelier one;
         error bars are those for a known clock.
     cell : what was measured; by default a bare cell called ``name`` whose window is the range of
@@ -96,8 +97,8 @@ def relaxation(
 
     Raises
     ------
-    InputError : an unusable table, no state with 50 cells, fewer than three delays without
-        ``onset_s``, or a cell with telegraph noise, whose share is not known.
+    InputError : an unusable table, no state with 50 cells, or a cell with telegraph noise, whose
+        share is not known.
 
     Examples
     --------
@@ -131,13 +132,13 @@ def relaxation(
         )
     groups, refused = _groups(reads, _edges(reads, edges))
     seconds = np.unique(np.concatenate([rows["age"].unique() for rows in groups.values()]))
-    if onset_s is None and _delay_numbers(seconds).max() + 1 < FEWEST_DELAYS:
-        raise InputError(
-            f"fewer than {FEWEST_DELAYS} different delays do not tell the onset of the relaxation "
-            "from its variance per decade: read the cells after more delays, or give onset_s to "
-            "calibrate.relaxation"
-        )
     start = 0.1 * float(seconds.min()) if onset_s is None else onset_s
+    if onset_s is None and _delay_numbers(seconds).max() + 1 < FEWEST_DELAYS:
+        onset_s = start
+        refused["onset_s"] = (
+            f"fewer than {FEWEST_DELAYS} different delays do not tell it from the variance per "
+            f"decade; {start:.3g} s is assumed, a tenth of the first delay"
+        )
     states = [_state(at, rows, start, clock, base.flicker_noise) for at, rows in groups.items()]
     top = climb(states, fixed=onset_s is not None)
     found = estimates(states, top, fixed=onset_s is not None)
