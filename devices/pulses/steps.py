@@ -7,6 +7,7 @@ lies at ``reference`` = −w_min/(w_max − w_min). An up pulse (SET, potentiati
 conductance, a down pulse (RESET, depression) lowers it.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass as plain_dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +33,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
-class _Steps:
+class _Steps(ABC):
     """What all step laws share: sizes, bounds, variation; see :class:`SoftBounds`."""
 
     step_up: Positive
@@ -48,13 +49,14 @@ class _Steps:
     drives: tuple[Drive, Drive] | None = None
 
     @property
+    @abstractmethod
     def _law(self) -> int:
-        raise NotImplementedError
+        """Which law the kernels take."""
 
     @property
+    @abstractmethod
     def _shape(self) -> tuple[float, ...]:
         """Parameters of the law in the order of :func:`zerohm.devices.pulses.kernels.mean_step`."""
-        raise NotImplementedError
 
     def mean_change(self, position: Array, direction: int) -> Array:
         """Mean change of position by one pulse of a nominal device, negative for down pulses.
