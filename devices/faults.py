@@ -139,10 +139,10 @@ class WindowClosing:
 class Endurance:
     """How many programming events a cell survives, and what becomes of it.
 
-    Lifetimes are Weibull distributed, the law of the weakest link that dielectric breakdown and
-    filamentary switching are mostly described by; measured switching statistics often leave it
-    at their upper percentiles (Raghavan 2017), where the last survivors are. A cell that fails is
-    stuck for good, since its filament is either broken through or dissolved (Grossi 2019).
+    Lifetimes are Weibull distributed, the law of the weakest link: for endurance an assumption,
+    taken over from dielectric breakdown and from switching, whose measured statistics often leave
+    it at their upper percentiles (Raghavan 2017), where the last survivors are. A cell that fails
+    is stuck for good, since its filament is either broken through or dissolved (Grossi 2019).
 
     Wear is counted in programming events at 300 K. One at another temperature T counts as
     exp(−k (T − 300 K)) of them, so that lifetimes follow the exponential law that Lammie 2021

@@ -123,8 +123,7 @@ class FlickerNoise(CellwiseState):
     @property
     def _variances(self) -> Array:
         """σₖ², of the relative conductance for a = 1."""
-        shape: Array = self.corner_frequencies ** (1.0 - self.exponent)
-        return math.sin(math.pi * self.exponent / 2.0) * self._span / self._count * shape
+        return component_variances(self.corner_frequencies, self.exponent, self._span / self._count)
 
     def start(self, conductance: Array, rng: Generator) -> State:
         """State of cells that were programmed to ``conductance`` (S, any shape) just now."""
@@ -228,6 +227,15 @@ class FlickerNoise(CellwiseState):
         mean = math.exp(self.amplitude_spread**2 / 2.0)
         square: Array = mean * evaluate(self.amplitude, values) * values**2
         return square
+
+
+def component_variances(corners: Array, exponent: float, spacing: float) -> Array:
+    """σₖ² of components with corners (Hz) evenly spaced in ln f whose spectra add up to 1/f^α.
+
+    sin(πα/2) fₖ^(1−α) Δ(ln f), see :class:`FlickerNoise`.
+    """
+    variances: Array = math.sin(math.pi * exponent / 2.0) * spacing * corners ** (1.0 - exponent)
+    return variances
 
 
 def innovations_step(

@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 
 from zerohm._arrays import Array
 
-from ..flicker import FlickerNoise
+from ..flicker import FlickerNoise, component_variances
 
 EXPONENTS = (0.3, 1.9)
 """Exponents α that a fit may find: from 2 on, the leakage of the lowest frequencies matters."""
@@ -91,7 +91,7 @@ class SpectralFit:
 
     def variances(self, corners: Array) -> Array:
         """Variances in S² of the components of the 1/f noise."""
-        return self.amplitude * unit_variances(corners, self.exponent)
+        return self.amplitude * component_variances(corners, self.exponent, _spacing(corners))
 
 
 def corner_frequencies(sampling_rate: float, samples: int) -> Array:
@@ -104,11 +104,9 @@ def corner_frequencies(sampling_rate: float, samples: int) -> Array:
     return ladder.corner_frequencies
 
 
-def unit_variances(corners: Array, exponent: float) -> Array:
-    """Variances of components at these corner frequencies (Hz) that add up to 1/f^α."""
-    spacing = math.log(corners[1] / corners[0])
-    shape: Array = corners ** (1.0 - exponent)
-    return spacing * math.sin(math.pi * exponent / 2.0) * shape
+def _spacing(corners: Array) -> float:
+    """Of neighbouring corner frequencies in ln f."""
+    return math.log(corners[1] / corners[0])
 
 
 def lorentzians(frequency: Array, corners: Array, sampling_rate: float) -> Array:
@@ -262,7 +260,9 @@ class _Model:
         parts: dict[str, Array] = {}
         if "amplitude" in at:
             exponent = at.get("exponent", self._exponent)
-            variances = math.exp(at["amplitude"]) * unit_variances(self._corners, exponent)
+            spacing = _spacing(self._corners)
+            unit = component_variances(self._corners, exponent, spacing)
+            variances = math.exp(at["amplitude"]) * unit
             parts["amplitude"] = self._shapes @ variances
             cotangent = 0.5 * math.pi / math.tan(0.5 * math.pi * exponent)
             parts["exponent"] = self._shapes @ (variances * (cotangent - np.log(self._corners)))
