@@ -95,7 +95,8 @@ def test_an_integer_network_on_crossbars_is_deployed_with_their_noise():
     ("settings", "said"),
     [
         ({"task": "digits", "corruption": "fog"}, "no corruption: only digits-c and mnist-c"),
-        ({"task": "digits", "network": "cnn"}, "must be one of digits-c, mnist-c"),
+        ({"task": "digits", "network": "cnn", "blocks": "first"}, "of a cnn that is adapted"),
+        ({"task": "vowel", "network": "cnn"}, "task 'vowel' must be one of digits, mnist"),
         ({**ADAPT, "hidden": 32, "hardware": "int8"}, "hidden layers are of network='mlp'"),
         ({"task": "digits-c", "blocks": "block 1"}, "an mlp has none"),
         ({**ADAPT, "hardware": "digital", "blocks": "block 1"}, "hardware='digital' trains all"),
@@ -127,7 +128,27 @@ RUNS = [
 @pytest.mark.parametrize(("method", "hardware"), RUNS)
 def test_every_method_runs_on_every_hardware(method, hardware):
     """A short run ends with finite numbers and counts its passes."""
-    run = experiment(method=method, hardware=hardware, passes=24, batch=16, evaluations=1)
+    network = "cnn" if method.startswith("convolutional") else "mlp"
+    run = experiment(
+        method=method, hardware=hardware, network=network, passes=24, batch=16, evaluations=1
+    )
     assert np.isfinite(run.train_loss).all()
     assert run.forward_passes[-1] >= 24
     assert run.attrs["method"] == method
+
+
+def test_a_cnn_starts_from_nothing_on_clean_images():
+    """The noise of the cells is the only perturbation, and the network learns."""
+    run = experiment(
+        task="digits",
+        network="cnn",
+        method="convolutional-node-perturbation",
+        displacement=0.0,
+        write_noise=0.02,
+        read_noise=0.01,
+        passes=300,
+        batch=64,
+        evaluations=1,
+    )
+    assert run.deployed_accuracy[-1] > 0.7
+    assert run.attrs["hardware"] == "rram"

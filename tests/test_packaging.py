@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import zerohm
+from zerohm._jit import DEPENDENCIES
 
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -29,10 +30,12 @@ def sources() -> list[Path]:
 
 def test_every_folder_with_code_is_a_listed_package():
     """A package that is missing from the list would be missing from the wheel without a word."""
-    found = {"zerohm"} | {
+    folders = {"zerohm": ROOT / "src" / "zerohm", **FOLDERS}
+    found = {
         ".".join((name, *path.parent.relative_to(folder).parts))
-        for name, folder in FOLDERS.items()
+        for name, folder in folders.items()
         for path in folder.glob("**/*.py")
+        if not any(parent.is_symlink() for parent in path.parents)
     }
     assert set(SETUPTOOLS["packages"]) == found
 
@@ -51,6 +54,25 @@ def test_only_the_one_numba_decorator_is_used():
     offenders = [path.name for path in sources() if bare.search(path.read_text(encoding="utf-8"))]
     assert offenders == []
     assert bare.search("@njit(cache=True)")  # the search itself can find one
+
+
+def test_the_cache_of_kernels_knows_what_they_can_depend_on():
+    """Its table of subsystems agrees with the layers that the import contract enforces."""
+    (contract,) = CONFIGURATION["tool"]["importlinter"]["contracts"]
+    layers = [layer.replace("zerohm.", "").split(" | ") for layer in contract["layers"]]
+    below = {
+        name: {other for layer in layers[depth + 1 : -1] for other in layer}
+        for depth, layer in enumerate(layers)
+        for name in layer
+    }
+    for subsystem, allowed in DEPENDENCIES.items():
+        assert set(allowed) == below[subsystem]
+    with_kernels = {path.relative_to(ROOT).parts[0] for path in sources() if uses_kernel(path)}
+    assert with_kernels == set(DEPENDENCIES)
+
+
+def uses_kernel(path: Path) -> bool:
+    return "from zerohm._jit import kernel" in path.read_text(encoding="utf-8")
 
 
 def test_importing_the_package_is_lazy():

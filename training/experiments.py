@@ -16,8 +16,17 @@ from ..datasets import CORRUPTED
 from ..mapping import DigitalHardware
 from . import adaptation
 from .backprop import Backprop
+from .convolutional import small_cnn
 from .deepzero import DeepZero
-from .ffzero import FFZero, GlobalDirections, GlobalExact, LocalExact, LocalNodePerturbation
+from .ffzero import (
+    ConvolutionalNodePerturbation,
+    FFZero,
+    GlobalDirections,
+    GlobalExact,
+    LocalExact,
+    LocalNodePerturbation,
+    convolutional,
+)
 from .forward_gradient import ForwardGradient
 from .fzoo import FZOO
 from .last_layer import LastLayer
@@ -48,6 +57,7 @@ METHODS: dict[str, type[Any]] = {
     "node-perturbation": NodePerturbation,
     "ffzero": FFZero,
     "local-node-perturbation": LocalNodePerturbation,
+    "convolutional-node-perturbation": ConvolutionalNodePerturbation,
     "forward-gradient": ForwardGradient,
     "local-exact": LocalExact,
     "global-directions": GlobalDirections,
@@ -61,6 +71,8 @@ METHODS: dict[str, type[Any]] = {
 
 _REGRESSION_WIDTH = 10
 """Outputs of the last layer where a number is predicted, from their cosine to a prototype."""
+
+_IMAGES = ("digits", "mnist", "fashion-mnist", *CORRUPTED)
 
 SELECTED = "selected"
 """Setting of ``blocks`` that leaves the choice to :func:`~.quantized.select_block`."""
@@ -86,9 +98,9 @@ class Experiment(Substrate):
     seed : of every random draw.
     passes, batch : budget of forward passes of one mini-batch, and its size.
     corruption, severity : of digits-c and mnist-c, see :func:`zerohm.datasets.load`.
-    network : "mlp", or "cnn": a small convolutional network that was trained on the clean images
-        and is adapted to digits-c or mnist-c, in floating point on "digital" hardware, in
-        integers on any other.
+    network : "mlp", or "cnn": of clean images a small convolutional network that starts from
+        nothing; of digits-c and mnist-c one that was trained on the clean images and is adapted,
+        in floating point on "digital" hardware, in integers on any other.
     hidden : widths of the hidden layers of an mlp, as numbers or text such as ``"100,100"``.
     blocks : of an integer cnn, the layers or blocks that are trained, separated by commas;
         "selected" finds the block that gains most in a test epoch; all if unset.
@@ -122,7 +134,9 @@ class Experiment(Substrate):
     def build_network(self, task: datasets.Task) -> Trainable:
         """The network on its hardware."""
         if self.network == "cnn":
-            return self._pretrained()
+            if self.hidden is not None:
+                raise InputError("hidden layers are of network='mlp'; the cnn has its own")
+            return self._pretrained() if self.task in CORRUPTED else self._untrained(task)
         if self.blocks is not None:
             raise InputError("blocks are of network='cnn'; an mlp has none")
         return mlp(
@@ -135,16 +149,22 @@ class Experiment(Substrate):
             input_limit=task.input_limit,
         )
 
+    def _untrained(self, task: datasets.Task) -> Trainable:
+        """A small convolutional network for clean images."""
+        if self.blocks is not None:
+            raise InputError("blocks are of a cnn that is adapted to digits-c or mnist-c")
+        side = round(task.features**0.5)
+        if side**2 != task.features or task.regression:
+            raise InputError(
+                f"network='cnn' is for square images: task {self.task!r} must be one of "
+                f"{', '.join(_IMAGES)}"
+            )
+        graph = small_cnn((1, side, side), task.classes)
+        return convolutional(graph, hardware=self.build_hardware(), input_limit=task.input_limit)
+
     def _pretrained(self) -> Trainable:
         """The convolutional network that knows the clean images."""
-        clean = CORRUPTED.get(self.task)
-        if clean is None:
-            raise InputError(
-                f"network='cnn' is adapted to corrupted images: task {self.task!r} must be one of "
-                f"{', '.join(CORRUPTED)}"
-            )
-        if self.hidden is not None:
-            raise InputError("hidden layers are of network='mlp'; the cnn has its own")
+        clean = CORRUPTED[self.task]
         hardware = self.build_hardware()
         if self.hardware == "digital":
             if self.blocks is not None:
@@ -172,7 +192,10 @@ class Experiment(Substrate):
             ) from None
 
 
-_FRAME = tuple(field.name for field in fields(Experiment))
+_FRAME = tuple(field.name for field in fields(Experiment) if field.name != "adjustments")
+
+_ADJUSTED = "hardware."
+"""Beginning of flat settings that are paths of a field of the hardware."""
 
 
 class Prepared(NamedTuple):
@@ -197,14 +220,16 @@ def prepare(**settings: Any) -> Prepared:
     method_name = settings.get("method", Experiment.method)
     method_type = METHODS[method_name]
     own = tuple(field.name for field in fields(method_type))
+    settings, adjustments = _split(settings)
     for name in settings:
         choose(f"setting of {method_name}", name, (*_FRAME, *own))
     complete = {
         **recipe(method_name, settings.get("task", Experiment.task)),
         **ON_HARDWARE.get((settings.get("hardware", Experiment.hardware), method_name), {}),
         **settings,
+        "adjustments": adjustments,
     }
-    frame = {name: value for name, value in complete.items() if name in _FRAME}
+    frame = {name: complete[name] for name in complete if name in (*_FRAME, "adjustments")}
     rest = {name: value for name, value in complete.items() if name in own}
     experiment = checked(Experiment, "settings", **frame)
     method: Method = checked(method_type, f"method {method_name}", **rest)
@@ -212,6 +237,13 @@ def prepare(**settings: Any) -> Prepared:
     network = experiment.build_network(task)
     method.start(network, network.initial_parameters(stream(0)), rng=stream(0))
     return Prepared(settings=experiment, task=task, network=network, method=method)
+
+
+def _split(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings by name, and fields of the hardware by path."""
+    paths = {name for name in settings if name.startswith(_ADJUSTED)}
+    adjustments = {name.removeprefix(_ADJUSTED): settings[name] for name in sorted(paths)}
+    return {name: settings[name] for name in settings if name not in paths}, adjustments
 
 
 def experiment(*, progress: bool = False, **settings: Any) -> "xr.Dataset":

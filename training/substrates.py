@@ -1,6 +1,7 @@
 """What a run is built on, described by flat settings."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -14,6 +15,7 @@ from ..devices.photonic.modulator import Modulator
 from ..devices.photonic.thermal_crosstalk import ThermalCrosstalk
 from ..mapping import Hardware, digital, photonic, rram
 from ..photonics import Imperfections
+from .adjustments import adjusted
 
 HARDWARE: dict[str, tuple[str, ...]] = {
     "rram": (
@@ -68,6 +70,8 @@ class Substrate:
     loss_dB : of every MZI, and of every waveguide beside one.
     crosstalk : share of a heater's effect on a waveguide 100 µm away; columns of the meshes lie
         300 µm apart, lines 100 µm.
+    adjustments : path of a field of the hardware -> its value, for everything that has no setting
+        of its own; in flat settings "hardware.cell.conductance_max", for example.
     """
 
     hardware: str = "rram"
@@ -86,6 +90,7 @@ class Substrate:
     splitter_std: Annotated[float, Field(ge=0)] | None = None
     loss_dB: Annotated[float, Field(ge=0)] | None = None
     crosstalk: Annotated[float, Field(ge=0)] | None = None
+    adjustments: Mapping[str, Any] = Field(default_factory=dict)
 
     def build_hardware(self) -> Hardware:
         """What the layers are built on."""
@@ -96,6 +101,12 @@ class Substrate:
                 raise InputError(
                     f"hardware {self.hardware!r} has no {name}: only {' and '.join(owners)} has it"
                 )
+        hardware = self._without_adjustments()
+        for path, value in self.adjustments.items():
+            hardware = adjusted(hardware, path, value)
+        return hardware
+
+    def _without_adjustments(self) -> Hardware:
         if self.hardware == "rram":
             return self._rram()
         if self.hardware == "photonic":

@@ -1,0 +1,151 @@
+"""Commands that train: the demonstration, one run, a sweep of runs."""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from zerohm._errors import InputError, choose
+
+from .application import app
+
+Settings = Annotated[list[str], Parameter(consume_multiple=True, negative=())]
+
+
+@app.command
+def demo(*, out: Path = Path("demo"), workers: int = 2, seed: int = 0) -> None:
+    """Train a network by its own write noise, sweep the noise, draw the figure (about a minute).
+
+    Parameters
+    ----------
+    out
+        Folder for the results; an interrupted demo goes on where it stopped.
+    workers
+        Number of processes.
+    seed
+        First of three seeds.
+    """
+    from zerohm.sweeps.demo import run_demo
+
+    print(run_demo(out, workers=workers, seed=seed))
+
+
+@app.command
+def train(
+    *,
+    task: str = "digits",
+    method: str = "noisezo",
+    hardware: str = "rram",
+    device: str | None = None,
+    set_: Annotated[Settings, Parameter(name="--set")] = [],  # noqa: B006 (never changed)
+    seed: int = 0,
+    out: Path = Path("run.nc"),
+) -> None:
+    """Train one network and record accuracy, forward passes, writes and energy.
+
+    Parameters
+    ----------
+    task
+        digits, vowel, mnist, fashion-mnist; digits-c or mnist-c (corrupted); f1, f2 or
+        mnist-regression (numbers).
+    method
+        noisezo, quantized-zo, ffzero, mezo, backprop, linear and others: an unknown one lists all.
+    hardware
+        rram, photonic, digital or int8.
+    device
+        Preset name or device card (.json); rram only, Wan2022 if not given.
+    set_
+        Further settings as key=value, for example write_noise=0.02 passes=30000 hidden=64, or
+        corruption=fog network=cnn blocks=selected.
+    seed
+        Of every random draw.
+    out
+        NetCDF file (.nc) for the record.
+    """
+    from zerohm import sweeps, training
+
+    settings: dict[str, Any] = {"task": task, "method": method, "hardware": hardware, "seed": seed}
+    if device is not None:
+        settings["device"] = device
+    settings |= _parse_settings(set_, taken=settings)
+    sweeps.check_writable(out)
+    run = training.experiment(progress=True, **settings)
+    sweeps.save(run, out)
+    last = run.isel(step=-1)
+    deployed, master = _scores(last)
+    print(
+        f"{method} on {task}: {deployed} on freshly programmed {hardware}, master copy {master}, "
+        f"after {int(last.forward_passes)} forward passes and {float(last.cell_writes):g} writes "
+        f"per cell\nrecord: {out}"
+    )
+
+
+def _scores(record: Any) -> tuple[str, str]:
+    """Scores of deployed network and master copy: accuracy, or R² where a number is predicted."""
+    if "deployed_r2" in record:
+        return f"R² {float(record.deployed_r2):.3f}", f"R² {float(record.master_r2):.3f}"
+    deployed, master = float(record.deployed_accuracy), float(record.master_accuracy)
+    return f"{100 * deployed:.1f} %", f"{100 * master:.1f} %"
+
+
+@app.command
+def sweep(config: Path, /, *, store: Path, workers: int = 1, seed: int | None = None) -> None:
+    """Run a grid of training experiments; a sweep that was stopped goes on where it stopped.
+
+    Parameters
+    ----------
+    config
+        TOML file: table [experiment] with constant settings, table [sweep] with a list of values
+        per swept setting, and optionally references = ["backprop", "linear"] at the top.
+    store
+        Result, a zarr directory.
+    workers
+        Number of processes.
+    seed
+        Of every run, where the file does not set or sweep it.
+    """
+    from zerohm.sweeps.training_sweep import sweep_training
+
+    fixed, grid, references = _read_sweep(config)
+    if seed is not None and "seed" not in fixed and "seed" not in grid:
+        fixed["seed"] = seed
+    result = sweep_training(grid, fixed=fixed, store=store, workers=workers, references=references)
+    sizes = ", ".join(f"{name}: {size}" for name, size in result.sizes.items() if name in grid)
+    print(f"swept {sizes}\nresult: {store}")
+
+
+def _parse_settings(pairs: list[str], taken: dict[str, Any]) -> dict[str, Any]:
+    """key=value pairs; a value is a number, true/false, or text."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or not name:
+            raise InputError(f"--set {pair!r}: settings are given as key=value")
+        if name in taken or name in settings:
+            raise InputError(f"--set {pair!r}: {name} is given twice")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        settings[name] = value if isinstance(value, int | float | bool) else text
+    return settings
+
+
+def _read_sweep(path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
+    """Constant settings, grid and reference methods of a sweep file."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read sweep file {path}: {error}") from None
+    for name in content:
+        choose(f"table in {path}", name, ("experiment", "sweep", "references"))
+    fixed, grid = content.get("experiment", {}), content.get("sweep", {})
+    references = content.get("references", ["backprop"])
+    for name, values in grid.items():
+        if not isinstance(values, list):
+            raise InputError(f"{path}: [sweep] {name} = {values!r} must be a list of values")
+    if not isinstance(references, list):
+        raise InputError(f"{path}: references = {references!r} must be a list of methods")
+    return fixed, grid, tuple(references)
