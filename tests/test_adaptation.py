@@ -96,7 +96,7 @@ def test_an_integer_network_on_crossbars_is_deployed_with_their_noise():
     [
         ({"task": "digits", "corruption": "fog"}, "no corruption: only digits-c and mnist-c"),
         ({"task": "digits", "network": "cnn", "blocks": "first"}, "of a cnn that is adapted"),
-        ({"task": "vowel", "network": "cnn"}, "task 'vowel' must be one of digits, mnist"),
+        ({"task": "f1", "network": "cnn"}, "task 'f1' must be one of digits, mnist"),
         ({**ADAPT, "hidden": 32, "hardware": "int8"}, "hidden layers are of network='mlp'"),
         ({"task": "digits-c", "blocks": "block 1"}, "an mlp has none"),
         ({**ADAPT, "hardware": "digital", "blocks": "block 1"}, "hardware='digital' trains all"),
