@@ -29,5 +29,7 @@ from .solution import Power as Power
 from .solution import Solution as Solution
 from .solvers import SolverError as SolverError
 from .solvers import source_line_currents as source_line_currents
+from .spice_reader import Netlist as Netlist
+from .spice_reader import read_spice as read_spice
 from .wires import Wires as Wires
 from .write_verify import compensated_targets as compensated_targets

@@ -19,7 +19,7 @@ from .bit_serial import BitSerial
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
 from .ledger import Ledger
 from .linearised import Reference
-from .readout import Readout, WireNoiseMode, prepare
+from .readout import Readout, WireNoiseMode, prepare, read_several
 from .sensing import DifferentialSensing
 from .wires import Wires
 from .write_verify import compensated_targets
@@ -183,6 +183,7 @@ class Crossbar:
         *,
         copies: int = 1,
         verify: Literal["cell", "array"] = "cell",
+        bands: Array | None = None,
     ) -> None:
         """Write every cell once, with its own write noise.
 
@@ -195,24 +196,32 @@ class Crossbar:
         verify : what the verify reads see: each cell alone, or what the array shows of it through
             its wires (:func:`zerohm.crossbar.compensated_targets`), so that ``read`` answers as
             if there were no wires.
+        bands : (rows, cols), widths of the verify bands relative to the cell's own,
+            0 < band <= 1: the write noise shrinks in proportion, and a cell takes 1/band times as
+            many pulses. A word line takes as long as its slowest cell.
 
         Raises
         ------
         InputError : wrong shape, NaN, a target outside the cell's window, or one that cannot be
-            shown through the wires.
+            shown through the wires, or a band that is not narrower than the own one.
         """
         choose("verify", verify, ("cell", "array"))
         goal = self._checked("targets", np.asarray(targets, dtype=self.dtype), self.shape)
         if verify == "array" and not self.wires.ideal:
             goal = compensated_targets(goal, self.wires, self.cell).astype(self.dtype)
         cells = self._cells_of(copies)
-        written = cells.program(goal, rng or self._generator)
+        written = cells.program(goal, rng or self._generator, bands=bands)
         self._cells, self._prepared = cells, None
         self.age_s = 0.0
-        self._count_programming(written, rows=self.shape[0])
+        self._count_programming(written, bands)
 
     def rewrite(
-        self, targets: ArrayLike, where: NDArray[np.bool_], rng: Generator | None = None
+        self,
+        targets: ArrayLike,
+        where: NDArray[np.bool_],
+        rng: Generator | None = None,
+        *,
+        bands: Array | None = None,
     ) -> None:
         """Write only the cells selected by ``where`` (rows, cols); the rest keep their state.
 
@@ -225,11 +234,15 @@ class Crossbar:
                 "where must be an array of booleans and select at least one cell: "
                 f"got {chosen.dtype}, which selects no cell or is not boolean"
             )
-        written = self._programmed_cells.program(goal, rng or self._generator, where=chosen)
+        written = self._programmed_cells.program(
+            goal, rng or self._generator, where=chosen, bands=bands
+        )
         self._prepared = None
-        self._count_programming(written, rows=int(np.count_nonzero(chosen.any(axis=1))))
+        self._count_programming(written, bands, where=chosen)
 
-    def read(self, voltages: ArrayLike, rng: Generator | None = None) -> Array:
+    def read(
+        self, voltages: ArrayLike, rng: Generator | None = None, *, reads: int | None = None
+    ) -> Array:
         """Currents of one read per input vector, each with its own read noise.
 
         Cells conduct in proportion to their voltage, whatever their ``iv``; nonlinear arrays are
@@ -244,11 +257,13 @@ class Crossbar:
         ----------
         voltages : (rows,), (batch, rows), or (copies, batch, rows) for an array with copies, V.
         rng : source of the read noise; ``None`` for the array's own.
+        reads : how often the same inputs are read one after the other, each time with noise of
+            its own; unset, once.
 
         Returns
         -------
         Currents in A, with ``rows`` replaced by ``cols`` (differential: cols/2) and ``copies``
-        in front if the array has them.
+        in front if the array has them; with ``reads``, these in front of all.
 
         Raises
         ------
@@ -260,28 +275,35 @@ class Crossbar:
         batch: Array = np.atleast_2d(given)
         if isinstance(self.dac, BitSerial):
             current, saturated = self.dac.read(
-                batch, self._full_scale_voltage, lambda drive: self._cycle(drive, rng)
+                batch, self._full_scale_voltage, lambda drive: self._cycle(drive, rng, reads)
             )
             copies = self.conductance.shape[:-2]
-            self.ledger.dac_saturations += saturated * self._drivers(batch, copies)
+            self.ledger.dac_saturations += saturated * self._drivers(batch, copies) * (reads or 1)
         else:
-            current = self._cycle(self._apply_dac(batch, rng), rng)
+            current = self._cycle(self._apply_dac(batch, rng, reads or 1), rng, reads)
         self._count_vectors(current.size // current.shape[-1])
         if self.sensing is not None:
             current = self.sensing.after(current)
         return current[..., 0, :] if np.ndim(voltages) == 1 else current
 
-    def _cycle(self, drive: Array, rng: Generator | None) -> Array:
-        """Converted currents of word-line voltages (..., batch, rows), applied once."""
+    def _cycle(self, drive: Array, rng: Generator | None, reads: int | None) -> Array:
+        """Converted currents of word-line voltages (..., batch, rows), applied once per read."""
         squared = drive * drive
-        current, floored = self._readout.read(drive, squared, lambda: rng or self._generator)
+
+        def source() -> Generator:
+            return rng or self._generator
+
+        if reads is None:
+            current, floored = self._readout.read(drive, squared, source)
+        else:
+            current, floored = read_several(self._readout, drive, squared, source, reads)
         self.ledger.floored_reads += floored
         if self.adc is not None:
             current, saturated = self._convert(
                 "adc", self.adc, current, self.full_scale_current, rng
             )
             self.ledger.adc_saturations += saturated
-        self._count_cycle(current, squared)
+        self._count_cycle(current, squared, reads or 1)
         return current
 
     def read_cells(self, rng: Generator | None = None) -> Array:
@@ -401,12 +423,13 @@ class Crossbar:
         copies = self.conductance.shape[:-2]
         if voltages.ndim > 2 and voltages.shape[:-2] != copies:
             raise InputError(f"voltages have shape {voltages.shape}, the array has copies {copies}")
-        if not np.isfinite(np.abs(voltages).max(initial=0.0)):
+        # A finite sum has finite terms; one that overflows does not tell.
+        if not np.isfinite(voltages.sum()) and not np.isfinite(voltages).all():
             raise InputError("voltages must be finite")
         if self.dac is None:
             self._require_undisturbed(voltages)
 
-    def _apply_dac(self, voltages: Array, rng: Generator | None) -> Array:
+    def _apply_dac(self, voltages: Array, rng: Generator | None, reads: int) -> Array:
         """What the word lines get for voltages (..., batch, rows)."""
         if self.dac is None or isinstance(self.dac, BitSerial):
             return voltages
@@ -415,7 +438,7 @@ class Crossbar:
         if not self.dac.ideal and drivers > 1:
             voltages, drivers = np.broadcast_to(voltages, (*copies, *voltages.shape)), 1
         applied, saturated = self._convert("dac", self.dac, voltages, self._full_scale_voltage, rng)
-        self.ledger.dac_saturations += saturated * drivers
+        self.ledger.dac_saturations += saturated * drivers * reads
         if not self.dac.ideal:
             self._require_undisturbed(applied)
         return applied
@@ -449,18 +472,31 @@ class Crossbar:
             )
         return self._prepared
 
-    def _count_programming(self, written: Array, *, rows: int) -> None:
+    def _count_programming(
+        self, written: Array, bands: Array | None, where: NDArray[np.bool_] | None = None
+    ) -> None:
+        """One programming event of all cells, or of those ``where``; narrow bands cost more."""
         cost, ledger = self.cell.programming, self.ledger
-        pulses = cost.pulses_per_write * written.size
-        ledger.clipped_cells += self._programmed_cells.clipped
         ledger.cell_writes += written.size
+        events: float = written.size
+        lines: float = self.shape[0] if where is None else int(np.count_nonzero(where.any(axis=1)))
+        if bands is not None:
+            effort = np.divide(
+                1.0, bands, out=np.zeros(self.shape), where=True if where is None else where
+            )
+            lines = float(effort.max(axis=1).sum())
+            per_cell = effort if where is None else effort[where]
+            events = float(np.broadcast_to(per_cell, written.shape).sum())
+            written = written * per_cell
+        pulses = cost.pulses_per_write * events
+        ledger.clipped_cells += self._programmed_cells.clipped
         ledger.pulses += pulses
         ledger.verify_reads += pulses
         ledger.energy_J["write"] += pulses * cost.pulse_energy
         ledger.energy_J["verify"] += cost.pulses_per_write * self._read_energy(written)
         if self.adc is not None:
             ledger.energy_J["verify"] += pulses * self.adc.energy
-        ledger.time_s += rows * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
+        ledger.time_s += lines * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
 
     def _count_vectors(self, vectors: int) -> None:
         """Inputs: one conversion per word line and vector, however many cycles it takes."""
@@ -470,11 +506,12 @@ class Crossbar:
             ledger.dac_conversions += vectors * self.shape[0]
             ledger.energy_J["dac"] += vectors * self.shape[0] * self.dac.energy
 
-    def _count_cycle(self, current: Array, squared: Array) -> None:
+    def _count_cycle(self, current: Array, squared: Array, reads: int) -> None:
         ledger = self.ledger
         power = squared.sum(axis=-2) * self._readout.row_conductance  # W, summed over the batch
-        ledger.energy_J["array"] += float(power.sum()) * self.read_duration
-        ledger.time_s += current.shape[-2] * self.read_duration  # copies work in parallel
+        ledger.energy_J["array"] += reads * float(power.sum()) * self.read_duration
+        # Copies work in parallel, reads one after the other.
+        ledger.time_s += reads * current.shape[-2] * self.read_duration
         if self.adc is not None:
             ledger.adc_conversions += current.size
             ledger.energy_J["adc"] += current.size * self.adc.energy

@@ -37,6 +37,20 @@ def add_noise(current: Array, variance: Array, normal: Array) -> None:
 
 
 @kernel
+def add_vector_noise(current: Array, std: Array, normal: Array) -> None:
+    """current (..., batch, cols) (A) += std (..., batch) (A) of its vector · normal, in place.
+
+    Contiguous arrays; ``std`` may lack leading axes of ``current``, which then share it.
+    """
+    cols = current.shape[-1]
+    i_flat, s_flat, n_flat = current.ravel(), std.ravel(), normal.ravel()
+    for row in range(i_flat.size // cols):
+        spread = s_flat[row % s_flat.size]
+        for i in range(row * cols, (row + 1) * cols):
+            i_flat[i] += spread * n_flat[i]
+
+
+@kernel
 def count_transitions(steps: Array, transitions: Array, largest_code: float) -> Array:
     """Codes of signals by transition levels, all in steps (least significant bits).
 

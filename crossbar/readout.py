@@ -14,10 +14,11 @@ from numpy.random import Generator
 from zerohm._arrays import Array
 
 from ..devices import Cell, ElectronicNoise
-from .kernels import add_noise
+from .kernels import add_noise, add_vector_noise
 from .linearised import Reference
 from .noise_through_wires import ExactNoise, FirstOrderNoise
 from .noise_transfer import InputVariance
+from .normal_deviates import normal_deviates
 from .wires import Wires
 
 WireNoiseMode = Literal["moments", "first order", "exact"]
@@ -94,13 +95,23 @@ class IdealReadout:
         self, voltages: Array, squared: Array, source: Callable[[], Generator]
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
-        current: Array = voltages @ self.transfer
+        return self._with_noise(voltages @ self.transfer, squared, source), 0
+
+    def read_several(
+        self, voltages: Array, squared: Array, source: Callable[[], Generator], reads: int
+    ) -> Array:
+        """Currents (reads, ..., batch, outputs) of one product, each read with its own noise."""
+        current = np.repeat((voltages @ self.transfer)[np.newaxis], reads, axis=0)
+        return self._with_noise(current, squared, source)
+
+    def _with_noise(self, current: Array, squared: Array, source: Callable[[], Generator]) -> Array:
         if self._variance.ndim:
-            _add_gaussian(current, squared @ self._variance, source())
+            variance = squared @ self._variance
+            _add_gaussian(current, np.broadcast_to(variance, current.shape), source())
         elif self._variance > 0:
-            per_vector = self._variance * squared.sum(axis=-1, keepdims=True)
-            _add_gaussian(current, np.broadcast_to(per_vector, current.shape), source())
-        return current, 0
+            std = np.sqrt(self._variance * squared.sum(axis=-1))
+            add_vector_noise(current, std, normal_deviates(source(), current.shape, current.dtype))
+        return current
 
 
 class _SolvedReadout:
@@ -232,9 +243,19 @@ class ElectronicReadout:
         return current, floored
 
 
+def read_several(
+    readout: Readout, voltages: Array, squared: Array, source: Callable[[], Generator], reads: int
+) -> tuple[Array, int]:
+    """Currents (reads, ..., batch, outputs) of several reads of the same voltages."""
+    if isinstance(readout, IdealReadout):
+        return readout.read_several(voltages, squared, source, reads), 0
+    single = [readout.read(voltages, squared, source) for _ in range(reads)]
+    return np.stack([current for current, _ in single]), sum(floored for _, floored in single)
+
+
 def _add_gaussian(current: Array, variance: Array, rng: Generator) -> None:
     """Add noise of this variance (A²) to the currents (A), in place."""
-    normal = rng.standard_normal(current.shape, dtype=current.dtype.type)
+    normal = normal_deviates(rng, current.shape, current.dtype)
     add_noise(current, np.ascontiguousarray(variance, dtype=current.dtype), normal)
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from .card_schema import card_schema as card_schema
 from .cards import find as find
 from .cards import load as load
 from .cards import save as save

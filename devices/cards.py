@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 from zerohm._errors import InputError, checked
 from zerohm._files import whole
 
+from .card_schema import FORMAT, VERSION, Card, refuse_unknown_keys
 from .presets import preset
 from .rram import Cell
 
-_FORMAT = "zerohm device card"
-_VERSION = 2
 _READABLE = (1, 2)  # a card of version 1 has no calibration
+_CARD = TypeAdapter(Card)
 _CELL = TypeAdapter(Cell)
 
 
@@ -33,7 +33,7 @@ def save(
     ------
     InputError : the file cannot be written.
     """
-    card = {"format": _FORMAT, "version": _VERSION, "cell": _CELL.dump_python(cell, mode="json")}
+    card = {"format": FORMAT, "version": VERSION, "cell": _CELL.dump_python(cell, mode="json")}
     if calibration is not None:
         card["calibration"] = dict(calibration)
     text = json.dumps(card, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
@@ -47,7 +47,7 @@ def load(path: str | os.PathLike[str]) -> Cell:
     Raises
     ------
     InputError : the file cannot be read, is not a device card, has another version, or holds
-        values outside their range.
+        an unknown key or values outside their range.
 
     Examples
     --------
@@ -58,8 +58,12 @@ def load(path: str | os.PathLike[str]) -> Cell:
     ...     devices.load(folder + "/card.json") == devices.preset("Wan2022")
     True
     """
-    cell = _read(path).get("cell")
-    return checked(lambda: _CELL.validate_json(json.dumps(cell)), f"device card {path}")
+    content, where = _read(path), f"device card {path}"
+    try:
+        refuse_unknown_keys(content)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return checked(lambda: _CARD.validate_json(json.dumps(content)), where).cell
 
 
 def calibration(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -85,9 +89,9 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         card = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"cannot read device card {path}: {error}") from None
-    if not isinstance(card, dict) or card.get("format") != _FORMAT:
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
         found = card.get("format") if isinstance(card, dict) else None
-        raise InputError(f"{path} is not a device card: its format is {found!r}, not {_FORMAT!r}")
+        raise InputError(f"{path} is not a device card: its format is {found!r}, not {FORMAT!r}")
     if card.get("version") not in _READABLE:
         raise InputError(
             f"{path} has version {card.get('version')!r}, this reads {_READABLE[0]} to "

@@ -8,7 +8,7 @@ from zerohm._arrays import Array
 from zerohm._errors import InputError
 
 from .faults import stuck_after
-from .rram import Cell
+from .rram import Cell, check_bands
 from .temperature import REFERENCE_TEMPERATURE, check_temperature
 from .time_part import State, TimePart, check_seconds
 
@@ -87,7 +87,11 @@ class Cells:
         return self._conductance
 
     def program(
-        self, targets: Array, rng: Generator, where: NDArray[np.bool_] | None = None
+        self,
+        targets: Array,
+        rng: Generator,
+        where: NDArray[np.bool_] | None = None,
+        bands: Array | None = None,
     ) -> Array:
         """One programming event of all cells, or of those selected; the rest keep their state.
 
@@ -99,6 +103,8 @@ class Cells:
         targets : S, the shape of the population or of one of its copies.
         rng : source of the write noise.
         where : booleans of the shape of ``targets``.
+        bands : widths of the verify bands relative to the cell's own, 0 < band <= 1, of the shape
+            of ``targets``; ``None`` for the cell's own everywhere.
 
         Returns
         -------
@@ -107,8 +113,9 @@ class Cells:
 
         Raises
         ------
-        InputError : targets or ``where`` of a wrong shape, a target that is NaN or outside the
-            window, or only some cells are selected before all have been programmed.
+        InputError : targets, ``where`` or ``bands`` of a wrong shape, a target that is NaN or
+            outside the window, a band that is not narrower than the cell's own, or only some cells
+            are selected before all have been programmed.
         """
         if targets.shape not in (self.shape, self.shape[1:]):
             raise InputError(
@@ -123,7 +130,12 @@ class Cells:
                     f"where has shape {where.shape} of {where.dtype}; it must be booleans of the "
                     f"shape {targets.shape} of the targets"
                 )
-        written = self._write(targets if where is None else targets[where], rng, where)
+        if bands is not None:
+            if bands.shape != targets.shape:
+                raise InputError(f"bands have shape {bands.shape}, the targets {targets.shape}")
+            check_bands(bands)
+        chosen = ... if where is None else where
+        written = self._write(targets[chosen], rng, where, None if bands is None else bands[chosen])
         if self._programmed is None or where is None:
             self._programmed, self._states = written, {}
         else:
@@ -156,7 +168,13 @@ class Cells:
                 part.advance(self._states[name], seconds, rng, temperature=temperature)
             self._update()
 
-    def _write(self, targets: Array, rng: Generator, where: NDArray[np.bool_] | None) -> Array:
+    def _write(
+        self,
+        targets: Array,
+        rng: Generator,
+        where: NDArray[np.bool_] | None,
+        bands: Array | None,
+    ) -> Array:
         """One programming event of the cells with these targets, which wears them."""
         cell = self.cell
         cell.check_targets(targets)
@@ -172,7 +190,7 @@ class Cells:
                 )
                 within = np.clip(states, low, high).astype(states.dtype, copy=False)
                 beyond, states = within != states, within
-        written = cell.write(states, rng, (*lead, *targets.shape))
+        written = cell.write(states, rng, (*lead, *targets.shape), bands)
         ceiling = np.inf if cell.conductance_ceiling is None else cell.conductance_ceiling
         stopped = (written <= cell.conductance_floor) | (written >= ceiling) | beyond
         self.clipped = int(np.count_nonzero(stopped))

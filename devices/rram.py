@@ -193,13 +193,22 @@ class Cell:
         shape = targets.shape if copies == 1 else (copies, *targets.shape)
         return self.write(self.nearest_state(targets), rng, shape)
 
-    def write(self, states: Array, rng: Generator, shape: tuple[int, ...]) -> Array:
+    def write(
+        self,
+        states: Array,
+        rng: Generator,
+        shape: tuple[int, ...],
+        bands: Array | None = None,
+    ) -> Array:
         """States of the cell (S) plus write noise, clipped by the device.
 
         ``shape`` of the result ends with that of ``states``, which :meth:`program` checks and
-        finds for any targets.
+        finds for any targets. ``bands`` are widths of the verify bands relative to the cell's
+        own, one per state: the factors of :meth:`tightened`, cell by cell.
         """
         conductance = sample(self.write_noise, states, shape, rng)
+        if bands is not None:
+            conductance *= bands
         conductance += states
         return np.clip(
             conductance, self.conductance_floor, self.conductance_ceiling, out=conductance
@@ -271,9 +280,21 @@ class Cell:
         ------
         InputError : the factor is outside (0, 1]: write–verify can tighten a band only.
         """
-        if not 0 < factor <= 1:
-            raise InputError(f"factor={factor!r}: write–verify can only tighten, 0 < factor <= 1")
+        check_bands(np.asarray(factor))
         cost = replace(
             self.programming, pulses_per_write=self.programming.pulses_per_write / factor
         )
         return replace(self, write_noise=self.write_noise.scaled(factor), programming=cost)
+
+
+def check_bands(factors: Array) -> None:
+    """Raise :class:`zerohm.InputError` for verify bands that are not narrower than the own one."""
+    if not np.all((factors > 0) & (factors <= 1)):  # NaN compares false
+        raise InputError(
+            f"factor={_extremes(factors)}: write–verify can only tighten, 0 < factor <= 1"
+        )
+
+
+def _extremes(values: Array) -> str:
+    low, high = float(values.min()), float(values.max())
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -110,8 +110,13 @@ class Hardware(Protocol):
     def at(self, place: int) -> Self:
         """The same hardware at another place of its chip, with devices of its own."""
 
-    def tightened(self, factor: float) -> Self:
-        """The same hardware verified to a band ``factor`` times as wide, 0 < factor <= 1."""
+    def tightened(self, factor: float | Array) -> Self:
+        """The same hardware verified to bands ``factor`` times as wide, 0 < factor <= 1.
+
+        One factor for all weights, or where weights have cells of their own an array of factors
+        that broadcasts against the weights (out, in): (1, in) is one band per word line. Arrays
+        of factors do not multiply: the last one counts.
+        """
 
     def prepared_near(self, weights: Array) -> Self:
         """The same hardware with what pays to know before programming weights near these.

@@ -1,6 +1,7 @@
 """Layers on RRAM crossbars: differential pairs, tiled, with digitised partial sums."""
 
 import math
+from dataclasses import dataclass as record
 from dataclasses import replace
 from typing import Annotated, Literal, Self
 
@@ -26,8 +27,31 @@ from ..crossbar import (
     read_back_full_scale,
 )
 from ..devices import Cell
+from ..devices.rram import check_bands
 from . import differential, tiling
 from .protocol import WriteNoise, check_batch, check_matrix, check_shape
+
+
+@record(frozen=True, eq=False)
+class Bands:
+    """Widths of verify bands relative to the cell's own; broadcast against weights (out, in)."""
+
+    factors: Array
+
+    def of_cells(self, shape: tuple[int, int]) -> Array:
+        """One band per cell, (in, 2·out), of weights of this shape (out, in).
+
+        Raises
+        ------
+        InputError : factors that do not broadcast to this shape.
+        """
+        try:
+            full = np.broadcast_to(self.factors, shape)
+        except ValueError:
+            raise InputError(
+                f"bands have shape {self.factors.shape}, which does not fit weights of {shape}"
+            ) from None
+        return np.repeat(full.T, 2, axis=1)
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -54,6 +78,7 @@ class RRAMHardware:
         (stuck cells, lifetimes). Programming again finds the same devices.
     precision : floating-point type of the simulation.
     references : solved states of one layer's tiles, from :meth:`prepared_near`.
+    bands : verify bands of single weights, from :meth:`tightened`.
 
     Raises
     ------
@@ -75,6 +100,7 @@ class RRAMHardware:
     place: Annotated[int, Field(ge=0)] = 0
     precision: Literal["float32", "float64"] = "float32"
     references: tuple[Reference, ...] = ()
+    bands: Bands | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -118,6 +144,8 @@ class RRAMHardware:
         """
         limit = self.weight_limit(weights.shape[1])
         std, slope = differential.noise_of_weights(weights, limit, self.cell)
+        if self.bands is not None:
+            std, slope = std * self.bands.factors, slope * self.bands.factors
         return WriteNoise(std=std, std_slope=slope, density=self.cell.write_noise.density)
 
     def read_back_std(self, weights: Array) -> Array:
@@ -145,9 +173,21 @@ class RRAMHardware:
         """The same arrays at another place of the chip."""
         return replace(self, place=place)
 
-    def tightened(self, factor: float) -> Self:
-        """The same arrays verified to a band ``factor`` times as wide."""
-        return replace(self, cell=self.cell.tightened(factor))
+    def tightened(self, factor: float | Array) -> Self:
+        """The same arrays verified to bands ``factor`` times as wide.
+
+        An array of factors broadcasts against the weights (out, in), both devices of a pair having
+        the same band, and takes the place of an earlier one.
+
+        Raises
+        ------
+        InputError : a factor outside (0, 1].
+        """
+        if np.ndim(factor) == 0:
+            return replace(self, cell=self.cell.tightened(float(factor)))
+        factors = np.asarray(factor, dtype=self.precision)
+        check_bands(factors)
+        return replace(self, bands=Bands(factors))
 
     def prepared_near(self, weights: Array) -> Self:
         """The same arrays with their circuits solved for these weights (out, in).
@@ -222,8 +262,11 @@ class ProgrammedRRAM:
             for tile, ((out, into), reference) in enumerate(zip(tiles, references, strict=True))
         ]
         targets = hardware.targets(weights)
+        self._bands = None if hardware.bands is None else hardware.bands.of_cells(self._shape)
         for out, into, array in self._tiles:
-            array.program(targets[into, 2 * out.start : 2 * out.stop], rng, copies=copies)
+            tile = into, slice(2 * out.start, 2 * out.stop)
+            bands = None if self._bands is None else self._bands[tile]
+            array.program(targets[tile], rng, copies=copies, bands=bands)
         self.advance(hardware.settling_time, rng=rng)
         self._clock = self.ledger.time_s
 
@@ -251,14 +294,17 @@ class ProgrammedRRAM:
         """Totals over the tiles, which work in parallel."""
         return in_parallel(array.ledger for _, _, array in self._tiles)
 
-    def apply(self, x: Array, *, rng: Generator) -> Array:
-        """W·x for a batch through DAC, array, read noise and ADC, tile by tile."""
+    def apply(self, x: Array, *, rng: Generator, reads: int | None = None) -> Array:
+        """W·x for a batch through DAC, array, read noise and ADC, tile by tile.
+
+        With ``reads``, so many results of the same inputs in front, each with its own read noise.
+        """
         check_batch(x, self._shape[1], self._copies)
         hardware = self._hardware
         voltages = np.asarray(x, dtype=self._dtype) * self._dtype(hardware.read_voltage)
         total: Array | None = None
         for out, into, array in self._tiles:
-            current = array.read(voltages[..., into], rng)
+            current = array.read(voltages[..., into], rng, reads=reads)
             if total is None:
                 total = np.zeros((*current.shape[:-1], self._shape[0]), dtype=self._dtype)
             total[..., out] += current
@@ -287,7 +333,8 @@ class ProgrammedRRAM:
         for out, into, array in self._tiles:
             tile = into, slice(2 * out.start, 2 * out.stop)
             if cells[tile].any():
-                array.rewrite(targets[tile], cells[tile], rng)
+                bands = None if self._bands is None else self._bands[tile]
+                array.rewrite(targets[tile], cells[tile], rng, bands=bands)
         self._take_time(rng)
 
     def advance(self, seconds: float, *, rng: Generator) -> None:

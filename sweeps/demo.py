@@ -55,7 +55,7 @@ def run_demo(folder: Path, *, workers: int = 2, seed: int = 0) -> str:
     )
     picture = noise_accuracy(result)
     for path in (figure, figure.with_suffix(".png")):
-        save_figure(picture, path, data=result)
+        save_figure(picture, path)
     return f"{_table(result)}\n\nresult: {store}\nfigure: {figure}, {figure.with_suffix('.png')}"
 
 

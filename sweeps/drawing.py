@@ -11,7 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from .statistics import quartiles
+from zerohm._figures import figure_of, legend_columns
+
+from .statistics import Band
 
 Array = NDArray[Any]
 
@@ -19,6 +21,8 @@ MARKERS = "os^Dv<>"
 DASHES = ((4, 2), (1, 1.5), (6, 1.5, 1, 1.5))
 FEW_SEEDS = 10
 """Up to this many seeds are also drawn one by one."""
+LETTERS = 19
+"""Letters of a legend that fit over an inch of the axes."""
 LOWER, UPPER = 0.12, 0.17
 """Where a broken axis is broken, as fractions of its height."""
 
@@ -38,6 +42,7 @@ class Legend:
 
     def draw(self, ax: Axes) -> None:
         """Put the legend above the axes, where it can't hide data."""
+        width = ax.get_position().width * figure_of(ax).get_figwidth()
         ax.legend(
             self.handles,
             self.names,
@@ -45,30 +50,36 @@ class Legend:
             alignment="left",
             loc="lower left",
             bbox_to_anchor=(0, 1.02),
-            ncols=1 if max(map(len, self.names)) > 30 else 2,
+            ncols=legend_columns(self.names, LETTERS * width),
         )
 
 
-def draw_line(ax: Axes, x: Array, accuracy: xr.DataArray, name: str, legend: Legend) -> None:
-    """Draw accuracies in percent; over ``seed`` their median, quartiles and, if few, each one."""
+def draw_line(
+    ax: Axes, x: Array, values: xr.DataArray, name: str, legend: Legend, band: Band
+) -> None:
+    """Draw values over ``x``; of several seeds line and band and, if few, each seed.
+
+    Parameters
+    ----------
+    x : (n,).
+    values : (n,) or (n, seed), in the unit of the axis.
+    """
     marker = MARKERS[len(legend.names) % len(MARKERS)]
-    percent = 100 * accuracy
-    if "seed" not in accuracy.dims:
-        legend.add(ax.plot(x, percent.values, marker=marker, label=name)[0], name)
+    low, middle, high = (part.values for part in band.around(values))
+    (line,) = ax.plot(x, middle, marker=marker, label=name)
+    if "seed" not in values.dims:
+        legend.add(line, name)
         return
-    low, median, high = quartiles(percent).values
-    (line,) = ax.plot(x, median, marker=marker, label=name)
     colour = line.get_color()
-    band = ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    legend.add((band, line), name)
-    if accuracy.sizes["seed"] <= FEW_SEEDS:
+    legend.add((ax.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0), line), name)
+    if values.sizes["seed"] <= FEW_SEEDS:
         points: dict[str, Any] = {
             "marker": ".",
             "markeredgewidth": 0,
             "markersize": 4,
             "linestyle": "none",
         }
-        ax.plot(x, percent.values, color=colour, alpha=0.4, gid="seeds", **points)
+        ax.plot(x, values.values, color=colour, alpha=0.4, gid="seeds", **points)
 
 
 def draw_references(
@@ -97,13 +108,24 @@ def draw_references(
 
 def set_x_scale(ax: Axes, x: Array) -> None:
     """Logarithmic if all values are positive and span more than a decade, otherwise linear."""
-    if x.min() <= 0 or x.max() <= 10 * x.min():
+    if not spans_decade(x.min(), x.max()):
         return
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     if len(x) <= 8:
         ax.xaxis.set_major_locator(FixedLocator(x.tolist()))
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+def set_y_scale(ax: Axes) -> None:
+    """Logarithmic if all that is drawn is positive and spans more than a decade."""
+    if spans_decade(*ax.dataLim.intervaly):
+        ax.set_yscale("log")
+
+
+def spans_decade(least: float, most: float) -> bool:
+    """Whether a range is positive and wider than a factor of ten."""
+    return bool(least > 0 and most > 10 * least)
 
 
 def _break_axis(ax: Axes, below: list[float], bottom: float, top: float) -> None:

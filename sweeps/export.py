@@ -1,66 +1,72 @@
 """Figures as files: the picture, what it was made by, and the numbers beside it."""
 
-import json
 from pathlib import Path
 
-import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zerohm._errors import InputError
-from zerohm._figures import paper
+from zerohm._figures import Shown, figure_of, metadata, paper, shown
 from zerohm._files import whole
-from zerohm._version import __version__
 
-from .results import PathLike, check_writable
-from .statistics import summary
+from .results import PathLike, check_writable, save
 
 SUFFIXES = (".pdf", ".png", ".svg")
-PROVENANCE = ("experiment", "method", "hardware", "device", "task", "fixed", "grid", "config")
 
 
-def save_figure(figure: Figure, path: PathLike, *, data: xr.Dataset | None = None) -> None:
-    """Save a figure whole or not at all, with what it was made by in the file's metadata.
+def save_figure(figure: Figure | Axes, path: PathLike) -> list[Path]:
+    """Save a figure, and beside it the numbers that it shows, each file whole or not at all.
+
+    The numbers of figures of this package lie in ``<stem>.csv`` as they are drawn (medians and
+    quartiles, for example) and in ``<stem>.nc`` as they were given (every seed, and all
+    attributes, which the picture's metadata have too). From that file, :func:`load` and the
+    function that drew the figure make it again. Where several axes of a figure show something,
+    these are ``<stem>_1.csv`` and so on.
 
     Parameters
     ----------
+    figure : a figure, or any axes of it.
     path : file name that ends with ``.pdf``, ``.png`` or ``.svg``; existing files are replaced.
-    data : the dataset that the figure shows: its parameters and versions go into the metadata,
-        and a CSV file of the same name gets ``deployed_accuracy`` as median, quartiles and number
-        of seeds at each point (for a single run: at each step).
+
+    Returns
+    -------
+    The files that were written, the picture first.
 
     Raises
     ------
-    InputError : the path cannot be written or has another suffix.
+    InputError : a file cannot be written, or the path has another suffix.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from zerohm.sweeps import noise_accuracy
+    >>> ds = xr.Dataset({"deployed_accuracy": ("write_noise", [0.9, 0.8])},
+    ...                 coords={"write_noise": [0.0, 0.1]})
+    >>> paths = save_figure(noise_accuracy(ds), getfixture("tmp_path") / "figure.pdf")
+    >>> [path.name for path in paths]
+    ['figure.pdf', 'figure.csv', 'figure.nc']
     """
+    figure = figure_of(figure) if isinstance(figure, Axes) else figure
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
         raise InputError(f"{path}: a figure is saved as one of {', '.join(SUFFIXES)}")
-    check_writable(path)
-    if data is not None:
-        _save_table(data, path.with_suffix(".csv"))
+    panels = shown(figure)
+    stems = (
+        [path.stem] if len(panels) == 1 else [f"{path.stem}_{n + 1}" for n in range(len(panels))]
+    )
+    beside = [path.with_name(f"{stem}{suffix}") for stem in stems for suffix in (".csv", ".nc")]
+    for each in (path, *beside):
+        check_writable(each)
     with paper(), whole(path) as temporary:
-        figure.savefig(temporary, metadata=_metadata(path.suffix.lower(), data))
+        figure.savefig(temporary, metadata=metadata(figure, kind[1:]))
+    for panel, table, data in zip(panels, beside[::2], beside[1::2], strict=True):
+        _save_numbers(panel, table, data)
+    return [path, *beside]
 
 
-def _save_table(data: xr.Dataset, path: Path) -> None:
-    if "deployed_accuracy" not in data:
-        raise InputError("data has no variable 'deployed_accuracy' to save beside the figure")
-    table = summary(data["deployed_accuracy"])
-    if "step" in table.dims and "forward_passes" in data:
-        table = table.assign(forward_passes=data["forward_passes"])
-    check_writable(path)
-    with whole(path) as temporary:
-        table.reset_coords(drop=True).to_dataframe().to_csv(temporary)
-
-
-def _metadata(suffix: str, data: xr.Dataset | None) -> dict[str, str | None]:
-    """The same facts under the names that each format has; no date, so that files compare."""
-    attributes = {} if data is None else data.attrs
-    names = [n for n in attributes if n in PROVENANCE or n.endswith("_version")]
-    facts = json.dumps({name: str(attributes[name]) for name in names})
-    creator = f"zerohm {__version__}"
-    if suffix == ".pdf":
-        return {"Creator": creator, "Subject": facts, "CreationDate": None}
-    if suffix == ".svg":
-        return {"Creator": creator, "Description": facts, "Date": None}
-    return {"Software": creator, "Description": facts}
+def _save_numbers(panel: Shown, table: Path, data: Path) -> None:
+    rows = panel.table.reset_coords(drop=True).to_dataframe().dropna(how="all")
+    with whole(table) as temporary:
+        rows.to_csv(temporary)
+    save(panel.data, data)

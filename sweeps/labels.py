@@ -17,6 +17,9 @@ PARAMETERS = {
     "splitter_std": ("Coupler error", "rad"),
     "loss_dB": ("Loss of an interferometer", "dB"),
     "crosstalk": ("Thermal crosstalk at 100 µm", "1"),
+    "device.conductance_min": ("Smallest conductance", "S"),
+    "device.conductance_max": ("Largest conductance", "S"),
+    "device.max_read_voltage": ("Largest read voltage", "V"),
     "passes": ("Forward passes", "batches"),
     "batch": ("Batch size", "images"),
     "severity": ("Severity of the corruption", "1"),
@@ -28,7 +31,7 @@ PARAMETERS = {
 def attributes(name: str) -> dict[str, str]:
     """Attributes ``long_name`` and, where known, ``units`` of a swept parameter."""
     if name not in PARAMETERS:
-        return {"long_name": name.replace("_", " ").capitalize()}
+        return {"long_name": name.replace("_", " ").replace(".", ": ").capitalize()}
     long_name, units = PARAMETERS[name]
     return {"long_name": long_name, "units": units}
 

@@ -2,11 +2,15 @@
 
 import inspect
 import json
+import os
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +22,29 @@ from zerohm._version import __version__
 Value = bool | int | float | str
 Experiment = Callable[..., xr.Dataset]
 
-RESERVED = ("error", "step")
+RESERVED = ("error", "step", "seeds_used")
 """Names that a swept parameter can't have: the result uses them itself."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """An experiment (by name), its constant parameters and its grid; points in grid order."""
+    """An experiment, its constant parameters and its grid; points in grid order.
+
+    Parameters
+    ----------
+    experiment : module and name.
+    source : sha256 of the experiment's own text; empty for those of zerohm, which its version
+        tells apart, and where there is no text to read.
+    fixed, grid : constant and swept parameters.
+    contents : path of a device card -> sha256 of the file, for all cards among the parameters.
+    zerohm_version : of the package that runs the points.
+    """
 
     experiment: str
+    source: str
     fixed: Mapping[str, Any]
     grid: Mapping[str, tuple[Value, ...]]
+    contents: Mapping[str, str]
     zerohm_version: str
 
     @classmethod
@@ -40,25 +56,40 @@ class Plan:
             raise InputError("grid is empty: it needs at least one parameter with its values")
         if both := sorted(set(grid) & set(fixed)):
             raise InputError(f"{both} are both swept and fixed: name each parameter once")
-        axes = {_checked_name(name): _checked_values(name, grid[name]) for name in grid}
-        plan = cls(experiment_name(experiment), dict(fixed), axes, __version__)
-        canonical(plan.fixed, "fixed")
+        axes = {_checked_name(name): checked_axis(name, grid[name]) for name in grid}
+        canonical(fixed, "fixed")
+        values = [*fixed.values(), *(value for axis in axes.values() for value in axis)]
+        plan = cls(
+            experiment=experiment_name(experiment),
+            source=_source(experiment),
+            fixed=dict(fixed),
+            grid=axes,
+            contents=_contents(values),
+            zerohm_version=__version__,
+        )
         _check_signature(experiment, {**fixed, **plan.points()[0]})
         return plan
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any]) -> "Plan":
-        """The plan that a finished sweep was made by."""
-        grid = {name: tuple(values) for name, values in json.loads(attributes["grid"]).items()}
-        fixed = json.loads(attributes["fixed"])
-        return cls(attributes["experiment"], fixed, grid, attributes["zerohm_version"])
+        """The plan that a sweep was made by."""
+        return cls(
+            experiment=attributes["experiment"],
+            source=attributes["source"],
+            fixed=json.loads(attributes["fixed"]),
+            grid={name: tuple(axis) for name, axis in json.loads(attributes["grid"]).items()},
+            contents=json.loads(attributes["contents"]),
+            zerohm_version=attributes["zerohm_version"],
+        )
 
     def attributes(self) -> dict[str, str]:
         """The plan as attributes of a dataset; ``from_attributes`` reads them back."""
         return {
             "experiment": self.experiment,
+            "source": self.source,
             "fixed": canonical(self.fixed, "fixed"),
             "grid": json.dumps(self.grid, allow_nan=False),
+            "contents": canonical(self.contents, "contents"),
             "zerohm_version": self.zerohm_version,
         }
 
@@ -79,13 +110,27 @@ class Plan:
         """For each point, canonical JSON of everything that its answer depends on.
 
         Swept and constant parameters count alike, so that a point is found again after a
-        parameter moved from ``fixed`` into the grid.
+        parameter moved from ``fixed`` into the grid; a device card counts by its content.
         """
-        who = {"experiment": self.experiment, "zerohm_version": self.zerohm_version}
+        who = {
+            "experiment": self.experiment,
+            "source": self.source,
+            "zerohm_version": self.zerohm_version,
+        }
         return [
-            canonical({**who, "parameters": {**self.fixed, **point}}, "fixed")
+            canonical({**who, "parameters": self._with_contents({**self.fixed, **point})}, "fixed")
             for point in self.points()
         ]
+
+    def _with_contents(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        if not self.contents:
+            return parameters
+        return {
+            name: {"content": self.contents[value]}
+            if isinstance(value, str) and value in self.contents
+            else value
+            for name, value in parameters.items()
+        }
 
     def keys(self) -> list[str]:
         """For each point, the sha256 of its identity."""
@@ -127,6 +172,26 @@ def check_recognisable(experiment: Experiment) -> None:
         )
 
 
+def _source(experiment: Experiment) -> str:
+    """Hash of the experiment's text, wherever it stands and however deep it is indented."""
+    if experiment_name(experiment).startswith("zerohm."):
+        return ""
+    try:
+        text = textwrap.dedent(inspect.getsource(experiment))
+    except (OSError, TypeError):  # typed at a prompt, or no function
+        return ""
+    return sha256(text.encode()).hexdigest()
+
+
+def _contents(values: Iterable[Any]) -> dict[str, str]:
+    """Content of the files among some values: device cards, which are known by ``.json``."""
+    paths = {v for v in values if isinstance(v, str) and v.endswith(".json") and os.path.isfile(v)}
+    try:
+        return {path: sha256(Path(path).read_bytes()).hexdigest() for path in sorted(paths)}
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
@@ -134,17 +199,23 @@ def _plain(value: Any) -> Any:
 
 
 def _checked_name(name: Any) -> str:
-    if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+    if (
+        not isinstance(name, str)
+        or not all(part.isidentifier() for part in name.split("."))
+        or name in RESERVED
+    ):
         raise InputError(
-            f"grid: {name!r} cannot name a parameter: use a Python name other than {RESERVED}"
+            f"grid: {name!r} cannot name a parameter: use a Python name, or several with dots "
+            f"between them, other than {', '.join(RESERVED)}"
         )
     return name
 
 
-def _checked_values(name: str, given: Any) -> tuple[Value, ...]:
+def checked_axis(name: str, given: Any) -> tuple[Value, ...]:
+    """Values of a swept parameter; InputError if they are none or do not go together."""
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
         raise InputError(f"grid: {name} must be a list of values, not {given!r}")
-    values = [_plain(value) if isinstance(value, np.generic) else value for value in given]
+    values = [value.item() if isinstance(value, np.generic) else value for value in given]
     if not values:
         raise InputError(f"grid: {name} has no values")
     for value in values:
@@ -153,9 +224,7 @@ def _checked_values(name: str, given: Any) -> tuple[Value, ...]:
     kinds = {int: "number", float: "number", str: "string", bool: "boolean"}
     if len({kinds[type(value)] for value in values}) > 1:
         raise InputError(f"grid: {name} mixes kinds of values: {values}")
-    if any(isinstance(value, float) for value in values):
-        values = [float(value) for value in values]
-    if twice := sorted({value for value in values if values.count(value) > 1}):
+    if twice := sorted(value for value, count in Counter(values).items() if count > 1):
         raise InputError(f"grid: {name} has {twice} more than once")
     return tuple(values)
 

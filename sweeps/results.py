@@ -13,13 +13,8 @@ from zerohm._files import whole
 PathLike = str | os.PathLike[str]
 
 
-def load(path: PathLike) -> xr.Dataset:
-    """Read a sweep's store or a run's NetCDF file into memory.
-
-    Parameters
-    ----------
-    path : a store that ``run`` wrote (a zarr directory), or a NetCDF file that ``save`` or
-        ``zerohm train`` wrote.
+def read(path: PathLike) -> xr.Dataset:
+    """Read the whole of a sweep or a run's NetCDF file into memory.
 
     Raises
     ------
@@ -53,6 +48,7 @@ def save(dataset: xr.Dataset, path: PathLike) -> None:
 
     Examples
     --------
+    >>> from zerohm.sweeps import load
     >>> folder = getfixture("tmp_path")
     >>> save(xr.Dataset({"loss": 0.5}, attrs={"zerohm_version": "0.1.0"}), folder / "run.nc")
     >>> float(load(folder / "run.nc").loss)

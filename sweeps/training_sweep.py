@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import xarray as xr
 from .. import training
 from .engine import check_workers, run
 from .plan import Plan
-from .results import PathLike
+from .results import PathLike, check_writable
+from .stopping import EnoughSeeds
 from .store import Store
 
 _SHARED = ("task", "split", "hidden", "validation")  # what a reference has in common with a run
@@ -24,6 +26,8 @@ def sweep_training(
     fixed: Mapping[str, Any] | None = None,
     store: PathLike | None = None,
     workers: int = 1,
+    client: Any = None,
+    stop: EnoughSeeds | None = None,
     references: Sequence[str] = ("backprop",),
     progress: bool = True,
 ) -> xr.Dataset:
@@ -32,9 +36,10 @@ def sweep_training(
     Parameters
     ----------
     grid, fixed : swept and constant settings of the experiment.
-    store, workers, progress : as in :func:`zerohm.sweeps.run`.
+    store, workers, client, stop, progress : as in :func:`zerohm.sweeps.run`.
     references : methods whose accuracy in exact digital arithmetic (median over the seeds) is
-        kept in the attribute ``references`` beside chance, for figures.
+        kept in the attribute ``references`` beside chance, for figures. Their own sweeps lie in
+        the folder ``<store>.references``.
 
     Raises
     ------
@@ -51,48 +56,62 @@ def sweep_training(
     values = {name: list(points) for name, points in grid.items()}
     constant = dict(fixed or {})
     _check_points(values, constant)
-    baselines = _references(values, constant, references, store, workers, progress)
+    where = {"workers": workers, "client": client, "progress": progress}
+    folder = None if store is None else Store(store).references
+    baselines = _references(values, constant, references, folder, where)
     return run(
         training.experiment,
         values,
         fixed=constant,
         store=store,
-        workers=workers,
-        progress=progress,
+        stop=stop,
         attributes={"references": json.dumps(baselines)},
+        **where,
     )
 
 
 def _check_points(grid: Mapping[str, list[Any]], fixed: Mapping[str, Any]) -> None:
-    """Refuse the whole sweep if it, or one of its points, is unusable."""
-    for point in Plan.of(training.experiment, grid, fixed).points():
-        training.prepare(**{**fixed, **point})
+    """Refuse the whole sweep if it, or one of its points, is unusable.
+
+    What is said of one seed holds for all: each seed is looked at once, and each combination of
+    the other settings.
+    """
+    points = Plan.of(training.experiment, grid, fixed).points()
+    first = points[0]
+    for point in points:
+        others_are_first = {**point, "seed": None} == {**first, "seed": None}
+        if others_are_first or point.get("seed") == first.get("seed"):
+            training.prepare(**{**fixed, **point})
 
 
 def _references(
     grid: Mapping[str, list[Any]],
     fixed: Mapping[str, Any],
     methods: Sequence[str],
-    store: PathLike | None,
-    workers: int,
-    progress: bool,
+    folder: Path | None,
+    where: Mapping[str, Any],
 ) -> dict[str, float]:
     """Chance, and the accuracy of each method; none where the sweep itself varies the task."""
     if {"task", "split", "hidden"} & set(grid):
         return {}
     shared = {name: fixed[name] for name in _SHARED if name in fixed}
+    settings = {}
+    for method in methods:
+        settings[method] = {**shared, "method": method, "hardware": "digital", "passes": _PASSES}
+        if method == "linear":
+            settings[method].pop("hidden", None)
+        training.prepare(**settings[method])
+    if folder is not None and methods and not folder.is_dir():
+        check_writable(folder)
+        folder.mkdir()
     found = {}
     for method in methods:
-        settings = {**shared, "method": method, "hardware": "digital", "passes": _PASSES}
-        if method == "linear":
-            settings.pop("hidden", None)
         result = run(
             training.experiment,
             {"seed": grid.get("seed", [fixed.get("seed", 0)])},
-            fixed=settings,
-            store=None if store is None else Store.at(store).extra(f"{method}.zarr"),
-            workers=workers,
-            progress=progress,
+            fixed=settings[method],
+            store=None if folder is None else folder / f"{method}.zarr",
+            **where,
         )
         found[_NAMES.get(method, method)] = float(np.median(result.deployed_accuracy))
     task = training.prepare(**{**shared, "method": "backprop", "hardware": "digital"}).task

@@ -1,72 +1,124 @@
-"""Evaluating points, in this process or in several."""
+"""Engines on this machine: the process itself, or several worker processes."""
 
-import inspect
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any
 
-import cloudpickle
-import joblib
-import xarray as xr
-from threadpoolctl import threadpool_limits
+import loky
 
-from zerohm._errors import InputError
-
+from .evaluation import (
+    ONE_THREAD,
+    Engine,
+    Outcome,
+    Task,
+    evaluate,
+    evaluate_packed,
+    one_thread,
+    pack,
+)
 from .plan import Experiment
 
-Outcome = tuple[int, xr.Dataset | None, str]
-"""Index of a point, its result, its error message (empty if there is a result)."""
+DIED = "WorkerDied: worker died (killed by the operating system? out of memory?)"
+"""Error message of a point that ends its worker process."""
+
+_DEATHS = 2  # after which a point is given up: once among others, once alone
+_AHEAD = 2  # points per worker that are sent, so that no worker waits
+_IDLE = 60.0  # s that an idle worker waits for the next sweep
 
 
-def evaluate_all(
-    experiment: Experiment, tasks: Mapping[int, dict[str, Any]], workers: int
-) -> Iterator[Outcome]:
-    """Outcomes as they finish; one worker is this very process."""
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-    with _portable(experiment):
-        yield from parallel(joblib.delayed(_evaluate)(experiment, i, p) for i, p in tasks.items())
+def local_engine(experiment: Experiment, workers: int) -> Engine:
+    """This very process for one worker, worker processes for more."""
+    if workers == 1:
+        return lambda tasks: _in_process(experiment, tasks)
+    packed = pack(experiment)
+    return lambda tasks: _in_processes(packed, tasks, workers)
 
 
-def _evaluate(experiment: Experiment, index: int, parameters: dict[str, Any]) -> Outcome:
-    # One BLAS thread: the order of a sum, and so its last bits, depends on their number.
-    with threadpool_limits(limits=1):
-        try:
-            result = experiment(**parameters)
-        except InputError:
-            raise
-        except Exception as error:
-            return index, None, f"{type(error).__name__}: {error}"
-    if not isinstance(result, xr.Dataset):
-        raise InputError(f"experiment must return an xarray.Dataset, not {type(result).__name__}")
-    return index, result.load(), ""
+def _in_process(experiment: Experiment, tasks: deque[Task]) -> Iterator[tuple[int, Outcome]]:
+    with one_thread():
+        while tasks:
+            index, parameters = tasks.popleft()
+            yield index, evaluate(experiment, parameters)
 
 
-@contextmanager
-def _portable(experiment: Experiment) -> Iterator[None]:
-    """Send the experiment's code along if processes could not import its module by name.
+def _in_processes(packed: bytes, tasks: deque[Task], workers: int) -> Iterator[tuple[int, Outcome]]:
+    """Outcomes from worker processes, whichever of them die.
 
-    That is so for modules that were loaded from a file, as test runners do.
+    A dead worker breaks the whole pool, and none of the points that were sent is known to be the
+    reason. They run again one by one in a new pool; the one that dies there again is given up.
     """
-    module = inspect.getmodule(experiment)
-    if module is None or _importable(module.__name__):
-        yield
-        return
-    cloudpickle.register_pickle_by_value(module)
+    running: dict[Future[Outcome], Task] = {}
+    suspects: deque[Task] = deque()
+    deaths: Counter[int] = Counter()
+    pool = _pool(workers)
     try:
-        yield
+        while tasks or suspects or running:
+            broken = False
+            try:
+                while not suspects and tasks and len(running) < _AHEAD * workers:
+                    _send(pool, packed, tasks, running)
+                if suspects and not running:
+                    _send(pool, packed, suspects, running)
+                wait(running, return_when=FIRST_COMPLETED)
+            except BrokenProcessPool:  # it broke before a point could be sent
+                broken = True
+            for future in [future for future in running if future.done()]:
+                if isinstance(future.exception(), BrokenProcessPool):
+                    broken = True
+                    continue
+                index, _ = running.pop(future)
+                yield index, future.result()
+            if broken:
+                lost = list(running.values())
+                running.clear()
+                pool = _pool(workers, fresh=True)
+                for index, parameters in lost:
+                    deaths[index] += 1
+                    if deaths[index] < _DEATHS:
+                        suspects.append((index, parameters))
+                    else:
+                        yield index, Outcome(None, DIED, 0.0)
     finally:
-        cloudpickle.unregister_pickle_by_value(module)
+        if running:  # stopped: points that nobody waits for any more end with their workers
+            with suppress(Exception):
+                pool.shutdown(kill_workers=True)
 
 
-def _importable(module: str) -> bool:
-    path = None
-    parts = module.split(".")
-    for depth in range(len(parts)):
-        name = ".".join(parts[: depth + 1])
-        found = (finder.find_spec(name, path) for finder in sys.meta_path)
-        spec = next((spec for spec in found if spec is not None), None)
-        if spec is None:
-            return False
-        path = spec.submodule_search_locations
-    return True
+def _send(
+    pool: Any, packed: bytes, tasks: deque[Task], running: dict[Future[Outcome], Task]
+) -> None:
+    task = tasks[0]
+    running[pool.submit(evaluate_packed, packed, task[1])] = task
+    tasks.popleft()
+
+
+def _pool(workers: int, *, fresh: bool = False) -> Any:
+    return loky.get_reusable_executor(
+        max_workers=workers,
+        timeout=_IDLE,
+        kill_workers=fresh,
+        reuse=False if fresh else "auto",
+        initializer=_begin_worker,
+        initargs=(os.getpid(),),
+        env=ONE_THREAD,
+    )
+
+
+def _begin_worker(parent: int) -> None:
+    """Leave Ctrl-C to the main process, and end with it even if it is killed."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.2)
+    os._exit(1)

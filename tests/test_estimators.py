@@ -215,12 +215,10 @@ def using(estimator, believed, *, slope=0.0, read=0.0, adc=None):
 
 def single_array(std):
     """A row: one array against the exact loss of w, ĝ = (L_A − L(w))·(W_A − w)/σ²."""
-    # Only one term of the difference varies: its variance is that of two terms of σ²/2.
-    noise = WriteNoise(std=std / math.sqrt(2), std_slope=np.zeros(()), density="gaussian")
+    noise = WriteNoise(std=std, std_slope=np.zeros(()), density="gaussian")
 
     def row(losses, stored, rng):
-        read_back = np.stack([stored[0], np.broadcast_to(W, stored[0].shape)])
-        seen = Observation(losses[0] - CLEAN_LOSS, W, read_back, noise, np.zeros(()))
+        seen = Observation(losses[0] - CLEAN_LOSS, W, stored[:1], noise, np.zeros(()))
         return estimators.covariance(seen)
 
     return row

@@ -2,12 +2,17 @@
 
 import csv
 import json
+from io import BytesIO
+from itertools import combinations
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
+from PIL import Image
+from scipy.stats import sem, t
 
 from zerohm import InputError, sweeps
 
@@ -25,46 +30,80 @@ def sweep(noise=NOISE, seeds=5, shift=0.0):
     )
 
 
-def line_called(figure, name):
-    return next(line for line in figure.axes[0].lines if str(line.get_label()).startswith(name))
+def line_called(ax, name):
+    return next(line for line in ax.lines if str(line.get_label()).startswith(name))
+
+
+def legend_of(ax):
+    return [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def assert_band(ax, x, low, high):
+    corners = ax.collections[0].get_paths()[0].vertices
+    for edge in (low, high):
+        for point in zip(x, edge, strict=True):
+            assert np.isclose(corners, point).all(axis=1).any()
 
 
 def test_the_line_is_the_median_and_the_band_the_quartiles_in_percent():
+    """By default medians and quartiles over the seeds are drawn, as numpy computes them."""
     ds = sweep()
-    figure = sweeps.noise_accuracy(ds, x="write_noise")
+    ax = sweeps.noise_accuracy(ds, x="write_noise")
     accuracy = 100 * ds.deployed_accuracy.values
-    line = line_called(figure, "Median")
+    line = line_called(ax, "Median")
     np.testing.assert_allclose(line.get_xdata(), 100 * NOISE)
     np.testing.assert_allclose(line.get_ydata(), np.median(accuracy, axis=1))
-    band = figure.axes[0].collections[0].get_paths()[0].vertices
-    for quantile in (0.25, 0.75):
-        for x, y in zip(100 * NOISE, np.quantile(accuracy, quantile, axis=1), strict=True):
-            assert np.isclose(band, [x, y]).all(axis=1).any()
+    assert_band(ax, 100 * NOISE, *np.quantile(accuracy, [0.25, 0.75], axis=1))
 
 
-def test_the_legend_says_what_line_band_and_references_are():
-    legend = sweeps.noise_accuracy(sweep()).axes[0].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "Median and interquartile range of 5 seeds",
-        "Backpropagation (96.6 %)",
-        "Chance (10 %)",
-    ]
+def test_a_confidence_band_is_student_s_around_the_mean():
+    """With band="confidence" mean and t interval are drawn, as scipy computes them."""
+    ds = sweep(seeds=4)
+    ds.deployed_accuracy[2, 0] = np.nan
+    ax = sweeps.noise_accuracy(ds, band="confidence", confidence=0.9)
+    assert legend_of(ax)[0] == "Mean and 90 % confidence interval of 3–4 seeds"
+    seeds = [row[np.isfinite(row)] for row in 100 * ds.deployed_accuracy.values]
+    np.testing.assert_allclose(line_called(ax, "Mean").get_ydata(), [r.mean() for r in seeds])
+    expected = [t.interval(0.9, len(r) - 1, r.mean(), sem(r)) for r in seeds]
+    assert_band(ax, 100 * NOISE, *np.transpose(expected))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"band": "quartile"}, "did you mean 'quartiles'"),
+        ({"band": "confidence", "confidence": 95}, "between 0 and 1"),
+        ({"columns": 3}, "1 or 2 columns"),
+        ({"columns": 2, "ax": Figure().add_subplot()}, "leave it out"),
+    ],
+)
+def test_unusable_settings_are_refused(settings, message):
+    """Unknown bands and widths are named with what is allowed."""
+    with pytest.raises(InputError, match=message):
+        sweeps.noise_accuracy(sweep(), **settings)
+
+
+def test_a_confidence_interval_of_one_seed_is_refused():
+    """Where every point has one seed left, there is no interval to draw."""
+    ds = sweep(seeds=2)
+    ds.deployed_accuracy[:, 1] = np.nan
+    with pytest.raises(InputError, match="second seed"):
+        sweeps.noise_accuracy(ds, band="confidence")
 
 
 def test_axes_are_labelled_in_percent():
-    ax = sweeps.noise_accuracy(sweep()).axes[0]
+    ax = sweeps.noise_accuracy(sweep())
     assert ax.get_xlabel() == "Write noise (% of the conductance window)"
     assert ax.get_ylabel().replace("\n", " ") == "Test accuracy on freshly written arrays (%)"
 
 
 def test_references_are_drawn_and_chance_stays_visible_below_the_break():
-    figure = sweeps.noise_accuracy(sweep())
-    ax = figure.axes[0]
-    figure.canvas.draw()
+    ax = sweeps.noise_accuracy(sweep())
+    ax.figure.canvas.draw()
     bottom, top = ax.transAxes.transform([(0, 0), (0, 1)])[:, 1]
     heights = {}
     for name, value in REFERENCES.items():
-        assert line_called(figure, name).get_ydata()[0] == 100 * value
+        assert line_called(ax, name).get_ydata()[0] == 100 * value
         heights[name] = (ax.transData.transform((0, 100 * value))[1] - bottom) / (top - bottom)
     assert 0.02 < heights["chance"] < 0.12  # a strip of its own
     assert 0.8 < heights["backpropagation"] < 1
@@ -74,21 +113,21 @@ def test_references_are_drawn_and_chance_stays_visible_below_the_break():
 def test_accuracies_down_to_chance_need_no_break():
     ds = sweep()
     ds.deployed_accuracy[-2:] -= 0.7
-    ax = sweeps.noise_accuracy(ds).axes[0]
+    ax = sweeps.noise_accuracy(ds)
     assert ax.get_yscale() == "linear"
     assert ax.get_ylim()[0] < 10
 
 
 def test_given_references_replace_those_of_the_dataset():
-    figure = sweeps.noise_accuracy(sweep(), reference={"linear classifier": 0.9})
-    assert line_called(figure, "linear").get_ydata()[0] == 90
-    assert not [line for line in figure.axes[0].lines if line.get_label() == "chance"]
+    ax = sweeps.noise_accuracy(sweep(), reference={"linear classifier": 0.9})
+    assert line_called(ax, "linear").get_ydata()[0] == 90
+    assert not [line for line in ax.lines if line.get_label() == "chance"]
 
 
 @pytest.mark.parametrize(("seeds", "drawn"), [(3, 3), (11, 0)])
 def test_few_seeds_are_shown_one_by_one(seeds, drawn):
-    figure = sweeps.noise_accuracy(sweep(seeds=seeds))
-    assert sum(line.get_gid() == "seeds" for line in figure.axes[0].lines) == drawn
+    ax = sweeps.noise_accuracy(sweep(seeds=seeds))
+    assert sum(line.get_gid() == "seeds" for line in ax.lines) == drawn
 
 
 def test_failed_points_are_left_out_and_counted():
@@ -104,12 +143,11 @@ def test_one_further_dimension_gives_one_line_each_and_two_are_refused():
     methods = xr.concat(
         [sweep(), sweep(shift=0.05)], xr.DataArray(["noisezo", "mezo"], dims="method")
     )
-    figure = sweeps.noise_accuracy(methods)
-    legend = figure.axes[0].get_legend()
-    assert [text.get_text() for text in legend.get_texts()][:2] == ["noisezo", "mezo"]
-    assert "Method" in legend.get_title().get_text()
+    ax = sweeps.noise_accuracy(methods)
+    assert legend_of(ax)[:2] == ["noisezo", "mezo"]
+    assert "Method" in ax.get_legend().get_title().get_text()
     np.testing.assert_allclose(
-        line_called(figure, "mezo").get_ydata(), line_called(figure, "noisezo").get_ydata() - 5
+        line_called(ax, "mezo").get_ydata(), line_called(ax, "noisezo").get_ydata() - 5
     )
     both = methods.expand_dims(adc_bits=[4, 8])
     with pytest.raises(InputError, match=r"select .*sel\({'method': 'noisezo'}\)"):
@@ -119,8 +157,8 @@ def test_one_further_dimension_gives_one_line_each_and_two_are_refused():
 
 def test_more_than_a_decade_of_positive_values_is_logarithmic():
     wide = np.array([0.005, 0.02, 0.1])
-    assert sweeps.noise_accuracy(sweep(wide)).axes[0].get_xscale() == "log"
-    assert sweeps.noise_accuracy(sweep()).axes[0].get_xscale() == "linear"
+    assert sweeps.noise_accuracy(sweep(wide)).get_xscale() == "log"
+    assert sweeps.noise_accuracy(sweep()).get_xscale() == "linear"
 
 
 @pytest.mark.parametrize(
@@ -143,69 +181,302 @@ def test_the_users_axes_and_settings_stay_the_users():
     before = dict(mpl.rcParams)
     figure = Figure()
     left, right = figure.subplots(1, 2)
-    assert sweeps.noise_accuracy(sweep(), ax=right) is figure
+    assert sweeps.noise_accuracy(sweep(), ax=right) is right
     assert not left.lines
     assert len(right.lines) > 2
     assert dict(mpl.rcParams) == before
 
 
+def test_new_axes_are_saved_and_shown_and_as_wide_as_asked(tmp_path):
+    """They have savefig, notebooks show their picture; one column is 3.5 inch, two are 7.16."""
+    for columns, width in ((1, 3.5), (2, 7.16)):
+        ax = sweeps.noise_accuracy(sweep(), columns=columns)
+        assert ax.figure.get_figwidth() == width
+        ax.savefig(tmp_path / "figure.png", dpi=50)
+        with Image.open(tmp_path / "figure.png") as picture:
+            assert picture.width == int(50 * width)
+    with Image.open(BytesIO(ax._repr_png_())) as picture:
+        assert picture.width == 2148
+
+
+def test_the_style_sheets_are_there_for_other_figures():
+    """matplotlib knows both by name, the second put on top of the first."""
+    with mpl.style.context(["zerohm.paper", "zerohm.two_columns"]):
+        assert mpl.rcParams["figure.figsize"] == [7.16, 3.2]
+        assert mpl.rcParams["pdf.fonttype"] == 42
+
+
+RUN = xr.Dataset(
+    {
+        "deployed_accuracy": ("step", [0.1, 0.6, 0.9]),
+        "train_loss": ("step", [2.0, 0.5, 0.1]),
+        "forward_passes": ("step", [0, 100, 200]),
+        "energy_J": (("step", "part"), [[0, 0, 0], [1e-6, 0, 1e-6], [3e-6, 0, 2e-6]]),
+    },
+    coords={"step": [0, 5, 10], "part": ["write", "verify", "adc"]},
+    attrs={"references": json.dumps(REFERENCES), "method": "noisezo"},
+)
+
+
 def test_learning_curves_show_accuracy_against_forward_passes():
-    run = xr.Dataset(
-        {
-            "deployed_accuracy": ("step", [0.1, 0.6, 0.9]),
-            "forward_passes": ("step", [0, 100, 200]),
-        },
-        attrs={"references": json.dumps(REFERENCES)},
-    )
-    line = line_called(sweeps.learning_curves(run), "Training run")
+    """A run is one line; several have their names, and only their own steps."""
+    line = line_called(sweeps.learning_curves(RUN), "Training run")
     np.testing.assert_allclose(line.get_xydata(), [[0, 10], [100, 60], [200, 90]])
-    figure = sweeps.learning_curves({"long": run, "short": run.isel(step=slice(2))})
-    assert len(line_called(figure, "short").get_xdata()) == 2
-    with pytest.raises(InputError, match="no variable 'forward_passes'"):
-        sweeps.learning_curves(run.drop_vars("forward_passes"))
-    with pytest.raises(InputError, match="at least one run"):
-        sweeps.learning_curves({})
+    other = RUN.isel(step=[0, 2]).assign_coords(step=[0, 7])
+    ax = sweeps.learning_curves({"long": RUN, "short": other})
+    np.testing.assert_allclose(line_called(ax, "long").get_xydata(), line.get_xydata())
+    np.testing.assert_allclose(line_called(ax, "short").get_xydata(), [[0, 10], [200, 90]])
+    assert legend_of(sweeps.learning_curves({"alone": RUN}))[0] == "alone"
+
+
+def test_learning_curves_of_a_sweep_have_a_band_over_seeds():
+    """Curves over seed and one further parameter; differing positions are their median."""
+
+    def experiment(hidden, seed):
+        return RUN.drop_vars("energy_J").drop_dims("part") + hidden / 100 + seed / 50
+
+    ds = sweeps.run(experiment, {"hidden": [1, 2], "seed": range(3)}, curves=True)
+    ax = sweeps.learning_curves(ds, reference={})
+    assert ax.get_legend().get_title().get_text() == (
+        "Hidden\nMedian and interquartile range of 3 seeds"
+    )
+    line = line_called(ax, "2")
+    np.testing.assert_allclose(line.get_ydata(), [14, 64, 94])
+    np.testing.assert_allclose(line.get_xdata(), np.array([0, 100, 200]) + 0.04)
+    assert sweeps.learning_curves(ds, variable="train_loss").get_yscale() == "log"
 
 
 @pytest.mark.parametrize(
-    ("suffix", "start"), [(".pdf", b"%PDF"), (".png", b"\x89PNG"), (".svg", b"<?xml")]
+    ("runs", "settings", "message"),
+    [
+        (RUN.drop_vars("forward_passes"), {}, "no variable 'forward_passes' over step"),
+        ({"a": RUN.isel(step=-1)}, {}, "a: no variable 'deployed_accuracy' over step.*curves=True"),
+        ({}, {}, "at least one run"),
+        ({"a": RUN, "b": RUN.expand_dims(seed=[0, 1])}, {}, "same dimensions"),
+        (RUN, {"variable": "train_loss", "reference": {"chance": 0.1}}, "none for 'train_loss'"),
+    ],
 )
-def test_a_figure_is_saved_with_its_numbers_and_its_provenance(suffix, start, tmp_path):
+def test_unusable_runs_are_refused(runs, settings, message):
+    """What a learning curve needs is named."""
+    with pytest.raises(InputError, match=message):
+        sweeps.learning_curves(runs, **settings)
+
+
+def grid(seeds=3):
+    accuracy = np.linspace(0.2, 0.97, 12 * seeds).reshape(4, 3, seeds)
+    return xr.Dataset(
+        {"deployed_accuracy": (("write_noise", "adc_bits", "seed"), accuracy)},
+        coords={"write_noise": [0, 0.01, 0.1, 0.2], "adc_bits": [4, 6, 8], "seed": range(seeds)},
+    )
+
+
+def test_a_heat_map_shows_medians_where_they_belong():
+    """Row and column of a cell are its parameters; its number is the median, in percent."""
+    ds = grid()
+    ds.deployed_accuracy[3, 0] = np.nan
+    ax = sweeps.heat_map(ds, x="write_noise", y="adc_bits")
+    medians = 100 * np.median(ds.deployed_accuracy, axis=2).T
+    drawn = ax.collections[0].get_array()
+    np.testing.assert_allclose(drawn.filled(np.nan), medians)
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written[(1.5, 2.5)] == f"{medians[2, 1]:.1f}"
+    assert len(written) == 11
+    assert legend_of(ax) == ["No result"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "1", "10", "20"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["4", "6", "8"]
+    assert ax.figure.axes[1].get_ylabel().endswith("median of 3 seeds")
+    colours = {text.get_position(): text.get_color() for text in ax.texts}
+    assert colours[(0.5, 0.5)] == "white"  # on dark blue
+    assert colours[(2.5, 2.5)] == "black"  # on yellow
+
+
+def test_a_large_heat_map_has_no_numbers_and_fewer_ticks():
+    """Forty columns get a label each few, and no number."""
+    accuracy = (("hidden", "batch"), np.linspace(0, 1, 400).reshape(40, 10))
+    ds = xr.Dataset({"deployed_accuracy": accuracy}, {"hidden": range(40), "batch": range(10)})
+    ax = sweeps.heat_map(ds, "hidden", "batch")
+    assert not ax.texts
+    assert [label.get_text() for label in ax.get_xticklabels()[:3]] == ["0", "4", "8"]
+    assert ax.get_legend() is None
+
+
+def test_heat_maps_that_would_hide_a_parameter_are_refused():
+    """A third swept parameter is named with a way to choose its value; x and y must differ."""
+    ds = grid().expand_dims(batch=[1, 2])
+    with pytest.raises(InputError, match=r"\['adc_bits'\] are swept.*sel\({'adc_bits': 4}\)"):
+        sweeps.heat_map(ds, "batch", "write_noise")
+    with pytest.raises(InputError, match="two different parameters"):
+        sweeps.heat_map(grid(), "adc_bits", "adc_bits")
+
+
+def test_error_against_size_is_logarithmic_only_if_all_of_it_can_be():
+    """An interval that reaches below zero is drawn on a linear axis, not cut off."""
+    error = np.array([[1e-3, 1.2e-3, 1.1e-3], [1e-2, 2e-2, 6e-2], [0.2, 0.25, 0.3]])
+    ds = xr.Dataset(
+        {"error": (("size", "seed"), error, {"long_name": "relative error", "units": "1"})},
+        coords={"size": [8, 64, 256], "seed": range(3)},
+    )
+    ax = sweeps.error_versus_size(ds, "error")
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    assert ax.get_ylabel() == "Relative error"
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), np.median(error, axis=1))
+    interval = sweeps.error_versus_size(ds, "error", band="confidence")
+    assert interval.get_yscale() == "linear"
+    assert interval.get_ylim()[0] < error[1].mean() - 4.3 * error[1].std(ddof=1) / np.sqrt(3) < 0
+
+
+def test_stacked_energies_add_up_to_the_total_of_the_last_step():
+    """Every part lies on the one before, in the unit of the axis; parts of nothing are left out."""
+    ax = sweeps.energy_breakdown({"a": RUN, "b": RUN.assign(energy_J=RUN.energy_J / 10)})
+    assert legend_of(ax) == ["Write", "ADC"]
+    assert ax.get_ylabel() == "Energy (µJ)"
+    boxes = [(p.get_y(), p.get_y() + p.get_height()) for p in ax.patches]
+    np.testing.assert_allclose(boxes, [(0, 3), (0, 0.3), (3, 5), (0.3, 0.5)])
+    beside = sweeps.energy_breakdown({"a": RUN, "b": RUN}, scale="log")
+    assert beside.get_yscale() == "log"
+    edges = [(p.get_x(), p.get_x() + p.get_width(), p.get_height()) for p in beside.patches]
+    expected = [(-0.4, 0, 3e-6), (0.6, 1, 3e-6), (0, 0.4, 2e-6), (1, 1.4, 2e-6)]
+    np.testing.assert_allclose(edges, expected, atol=1e-12)
+
+
+def test_energies_of_seeds_are_means_and_the_axis_says_so():
+    """Means over seeds of a sweep's final energies, one bar per value of what was swept."""
+    last = RUN[["energy_J"]].isel(step=-1)
+    swept = xr.concat([last * (1 + seed) for seed in range(3)], "seed").expand_dims(batch=[8, 64])
+    ax = sweeps.energy_breakdown(swept.transpose("part", "seed", "batch"))
+    np.testing.assert_allclose([p.get_height() for p in ax.patches], [6, 6, 4, 4])
+    assert ax.get_ylabel().endswith("mean of 3 seeds")
+    assert ax.get_xlabel() == "Batch size (images)"
+
+
+@pytest.mark.parametrize(
+    ("runs", "settings", "message"),
+    [
+        (RUN, {"scale": "logarithmic"}, "did you mean 'log'|allowed: linear, log"),
+        (RUN.drop_vars("energy_J"), {}, "no variable 'energy_J'"),
+        (RUN.assign(energy_J=0 * RUN.energy_J), {}, "took any energy"),
+        (RUN.isel(part=0), {}, "no dimension 'part'"),
+        ({}, {}, "at least one run"),
+    ],
+)
+def test_unusable_energies_are_refused(runs, settings, message):
+    """What the figure needs is named."""
+    with pytest.raises(InputError, match=message):
+        sweeps.energy_breakdown(runs, **settings)
+
+
+def test_the_numbers_that_are_drawn_lie_beside_the_figure(tmp_path):
+    """Medians, quartiles and counts as CSV, every seed with all attributes as NetCDF."""
     ds = sweep()
-    path = tmp_path / f"figure{suffix}"
-    sweeps.save_figure(sweeps.noise_accuracy(ds), path, data=ds)
-    content = path.read_bytes()
-    assert content.startswith(start)
-    assert b"zerohm" in content
-    with path.with_suffix(".csv").open(newline="") as file:
+    sweeps.save_figure(sweeps.noise_accuracy(ds), tmp_path / "figure.pdf")
+    with (tmp_path / "figure.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["write_noise"]) for row in rows] == NOISE.tolist()
     medians = [float(row["deployed_accuracy_median"]) for row in rows]
     np.testing.assert_allclose(medians, np.median(ds.deployed_accuracy, axis=1))
     lower = [float(row["deployed_accuracy_lower_quartile"]) for row in rows]
     np.testing.assert_allclose(lower, np.quantile(ds.deployed_accuracy, 0.25, axis=1))
-    assert {row["seeds"] for row in rows} == {"5"}
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, "figure.csv"])
-    sweeps.save_figure(sweeps.noise_accuracy(ds), path, data=ds)
-    assert path.read_bytes() == content  # the same data give the same file
+    assert {row["deployed_accuracy_seeds"] for row in rows} == {"5"}
+    kept = sweeps.load(tmp_path / "figure.nc")
+    xr.testing.assert_equal(kept.deployed_accuracy, ds.deployed_accuracy)
+    assert kept.attrs == ds.attrs | {
+        "figure": "noise_accuracy(x='write_noise', band='quartiles', confidence=0.95)"
+    }
 
 
-def test_fonts_are_embedded_as_type_42_however_the_figure_is_saved(tmp_path):
-    sweeps.noise_accuracy(sweep()).savefig(tmp_path / "figure.pdf")
-    content = (tmp_path / "figure.pdf").read_bytes()
-    assert b"CIDFontType2" in content
-    assert b"Type3" not in content
+def test_every_panel_of_a_figure_has_its_numbers(tmp_path):
+    """In the caller's own figure too, which is saved by any of its axes."""
+    left, right = Figure().subplots(1, 2)
+    sweeps.noise_accuracy(sweep(), ax=left)
+    sweeps.learning_curves(RUN.assign_attrs(zerohm_version="0"), ax=right)
+    written = sweeps.save_figure(right, tmp_path / "both.png")
+    names = ["both.png", "both_1.csv", "both_1.nc", "both_2.csv", "both_2.nc"]
+    assert [path.name for path in written] == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert "forward_passes" in (tmp_path / "both_2.csv").read_text()
+    empty = sweeps.save_figure(Figure(), tmp_path / "empty.svg")
+    assert [path.name for path in empty] == ["empty.svg"]
 
 
 def test_a_figure_that_cannot_be_written_is_refused(tmp_path):
-    figure = sweeps.noise_accuracy(sweep())
+    """Nothing is left behind: neither the picture nor the numbers beside it."""
+    ax = sweeps.noise_accuracy(sweep())
     with pytest.raises(InputError, match=r"one of \.pdf, \.png, \.svg"):
-        sweeps.save_figure(figure, tmp_path / "figure.docx")
+        sweeps.save_figure(ax, tmp_path / "figure.docx")
     with pytest.raises(InputError, match="no folder"):
-        sweeps.save_figure(figure, tmp_path / "missing" / "figure.pdf")
+        sweeps.save_figure(ax, tmp_path / "missing" / "figure.pdf")
     assert not list(tmp_path.iterdir())
+    (tmp_path / "figure.nc").mkdir()
+    with pytest.raises(InputError, match=r"figure\.nc: it is a folder"):
+        sweeps.save_figure(ax, tmp_path / "figure.pdf")
+    assert [path.name for path in tmp_path.iterdir()] == ["figure.nc"]
 
 
 def test_every_kind_of_figure_has_a_name_for_the_command_line():
-    assert sweeps.FIGURES["noise-accuracy"] is sweeps.noise_accuracy
-    assert sweeps.FIGURES["learning-curves"] is sweeps.learning_curves
+    """The names are those of the functions."""
+    for name, function in sweeps.FIGURES.items():
+        assert function is getattr(sweeps, name.replace("-", "_"))
+    assert len(sweeps.FIGURES) == 5
+
+
+# Machado, Oliveira & Fernandes, IEEE Trans. Vis. Comput. Graph. 15, 1291 (2009): linear RGB as
+# it is seen at severity 1.
+SEEN = {
+    "all three cones": np.eye(3),
+    "protanopia": np.array(
+        [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ]
+    ),
+    "deuteranopia": np.array(
+        [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ]
+    ),
+}
+LEAST = 12
+"""Least distance of two colours of lines in CIELAB; about 2.3 can just be told apart."""
+
+
+def lab(colours, vision):
+    """CIELAB coordinates (n, 3) of colours as they are seen, for the white of sRGB."""
+    rgb = np.array([mpl.colors.to_rgb(colour) for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array(
+        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    )
+    x, y, z = (np.clip(linear @ vision.T, 0, 1) @ to_xyz.T / to_xyz.sum(axis=1)).T
+    f = [
+        np.where(v > (6 / 29) ** 3, np.cbrt(v), v / (3 * (6 / 29) ** 2) + 4 / 29) for v in (x, y, z)
+    ]
+    return np.column_stack([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def least_distance(colours, vision):
+    points = lab(colours, vision)
+    return min(np.linalg.norm(a - b) for a, b in combinations(points, 2))
+
+
+@pytest.mark.parametrize("vision", SEEN)
+def test_readers_with_two_kinds_of_cones_tell_the_colours_apart(vision):
+    """The least distance of two line colours stays above the limit; colour maps get lighter."""
+    with mpl.style.context("zerohm.paper"):
+        colours = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+        shades = mpl.colormaps[mpl.rcParams["image.cmap"]](np.linspace(0, 1, 64))
+    assert len(colours) == 7
+    assert least_distance(colours, SEEN[vision]) > LEAST
+    assert np.diff(lab(shades, SEEN[vision])[:, 0]).min() > 0
+
+
+def test_colours_that_such_readers_confuse_are_noticed():
+    """matplotlib's own cycle and its rainbow fail the same check; white and black are 100 apart."""
+    for vision in ("protanopia", "deuteranopia"):
+        cycle = mpl.colormaps["tab10"].colors[:7]
+        assert least_distance(cycle, SEEN[vision]) < LEAST
+        rainbow = mpl.colormaps["jet"](np.linspace(0, 1, 64))
+        assert np.diff(lab(rainbow, SEEN[vision])[:, 0]).min() < 0
+    assert least_distance(["white", "black"], np.eye(3)) == pytest.approx(100, abs=0.1)

@@ -1,5 +1,6 @@
 """Networks on hardware and the methods that train them."""
 
+from . import interchange as interchange
 from .backprop import Backprop as Backprop
 from .deepzero import DeepZero as DeepZero
 from .estimators import ESTIMATORS as ESTIMATORS

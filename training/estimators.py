@@ -6,6 +6,10 @@ reading both back gives δ = Ŵ_A − Ŵ_B with read-back noise of variance σ_r
 arrays are an antithetic pair: even orders of the loss cancel in ΔL. By Stein's identity
 E[ΔL·δ] = 2 σ² ∇L_S(w), L_S being the expected loss of a freshly programmed array.
 
+A single array with a baseline b of its loss has E[(L_A − b)·(Ŵ_A − w)] = σ² ∇L_S for any b that
+does not depend on its noise. An offset μ of the written weights adds μ·E[L_A − b] to that, and must
+be subtracted from the read-back.
+
 Every estimator takes an :class:`Observation` and returns a gradient of the same shape as the
 weights; leading axes are independent observations.
 """
@@ -23,11 +27,11 @@ from ..mapping import WriteNoise
 
 @dataclass(frozen=True)
 class Observation:
-    """What one step of dual-array training has measured.
+    """What one step of training by write noise has measured.
 
-    loss_difference : L_A − L_B, (...).
-    written : w, the weights that both arrays were programmed with, (d,).
-    read_back : Ŵ_A and Ŵ_B, (2, ..., d).
+    loss_difference : L_A − L_B, or L_A − b of a single array with a baseline b, (...).
+    written : w, the weights that the arrays were programmed with, (d,).
+    read_back : Ŵ_A and Ŵ_B, (2, ..., d), or Ŵ_A alone, (1, ..., d).
     write_noise : calibrated statistics of the write noise at w.
     read_back_std : σ_r of one array's read-back, broadcasts against (d,).
     """
@@ -40,9 +44,15 @@ class Observation:
 
     @property
     def difference(self) -> Array:
-        """δ = Ŵ_A − Ŵ_B."""
-        difference: Array = self.read_back[0] - self.read_back[1]
+        """δ = Ŵ_A − Ŵ_B, or Ŵ_A − w of a single array."""
+        reference = self.read_back[1] if self.arrays == 2 else self.written
+        difference: Array = self.read_back[0] - reference
         return difference
+
+    @property
+    def arrays(self) -> int:
+        """How many arrays vary: the variance of δ is that of so many."""
+        return len(self.read_back)
 
 
 def _scaled(loss_difference: Array, direction: Array) -> Array:
@@ -63,12 +73,12 @@ def naive(seen: Observation) -> Array:
     cells learn little.
     """
     mean_variance = np.mean(np.square(seen.write_noise.std))
-    return _scaled(seen.loss_difference, seen.difference) * (0.5 / mean_variance)
+    return _scaled(seen.loss_difference, seen.difference) * (1.0 / (seen.arrays * mean_variance))
 
 
 def covariance(seen: Observation) -> Array:
     """ΔL·δ / 2σ(w)², cell by cell; expects ∇L_S. Read-back noise only adds variance."""
-    inverse = _inverse(2.0 * np.square(seen.write_noise.std))
+    inverse = _inverse(seen.arrays * np.square(seen.write_noise.std))
     return _scaled(seen.loss_difference, seen.difference * inverse)
 
 
@@ -79,11 +89,13 @@ def wiener(seen: Observation) -> Array:
     least mean-square error in the perturbation itself.
     """
     variance = np.square(seen.write_noise.std) + np.square(seen.read_back_std)
-    return _scaled(seen.loss_difference, seen.difference * _inverse(2.0 * variance))
+    return _scaled(seen.loss_difference, seen.difference * _inverse(seen.arrays * variance))
 
 
 def score(seen: Observation) -> Array:
     """½·ΔL·[s(Ŵ_A) − s(Ŵ_B)] with the score s of Gaussian write noise of state-dependent width.
+
+    For a single array ΔL·s(Ŵ_A).
 
     Raises
     ------
@@ -96,6 +108,8 @@ def score(seen: Observation) -> Array:
         seen.write_noise.std_slope,
         seen.read_back_std,
     )
+    if seen.arrays == 1:
+        return _scaled(seen.loss_difference, scores[0])
     return from_scores(seen.loss_difference, scores)
 
 

@@ -246,12 +246,14 @@ def _split(settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {name: settings[name] for name in settings if name not in paths}, adjustments
 
 
-def experiment(*, progress: bool = False, **settings: Any) -> "xr.Dataset":
+def experiment(
+    *, keep_parameters: bool = False, progress: bool = False, **settings: Any
+) -> "xr.Dataset":
     """Run one training experiment described by flat settings.
 
     Parameters
     ----------
-    progress : show a progress bar on a terminal.
+    keep_parameters, progress : as in :func:`zerohm.training.fit`.
     settings : fields of :class:`Experiment` and of the method's settings.
 
     Returns
@@ -286,5 +288,6 @@ def experiment(*, progress: bool = False, **settings: Any) -> "xr.Dataset":
         passes=chosen.passes,
         batch=chosen.batch,
         evaluations=chosen.evaluations,
+        keep_parameters=keep_parameters,
         progress=progress,
     ).assign_attrs(attributes)

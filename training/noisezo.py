@@ -1,4 +1,4 @@
-"""NoiseZO: training by the write noise of two RRAM arrays, with two forward passes.
+"""NoiseZO: training by the write noise of RRAM arrays, with two forward passes.
 
 The published idea (Wang et al. 2025): a network is mapped onto dual RRAM arrays, the inherent
 write noise is the zeroth-order perturbation, two forward computations give the update, and the
@@ -11,27 +11,43 @@ strategy are not public; what is implemented here follows from the statistics of
 3. read both arrays back through their noisy converters;
 4. estimate the gradient from ΔL and the read-back difference, update the master copy.
 
-Fine-grained control: the verify bands are narrowed layer by layer until the write noise of all
-layers is equal in weight units, since otherwise the loudest layer drowns the others.
+Fine-grained control: verify bands are narrowed until the write noise of all layers is equal in
+weight units, since otherwise the loudest layer drowns the others; finer and adaptive bands are in
+:mod:`zerohm.training.write_noise_control`, arrays that share what is not perturbed in
+:mod:`zerohm.training.write_noise_arrays`, and which samples count for which cell in
+:mod:`zerohm.training.credit`.
 """
 
-from typing import Annotated, Literal
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.random import Generator
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from zerohm._arrays import Array
 from zerohm._config import STRICT
-from zerohm._errors import InputError
 
 from ..crossbar import Ledger
-from .descent import Descent
+from .credit import Credit, credited
+from .descent import Adam, Descent, schedule
 from .estimators import ESTIMATORS, Observation, require_gaussian
 from .losses import cross_entropy
 from .network import Network, require_perceptron
 from .protocol import Batches
+from .write_noise_arrays import Block, FreshArrays, Measurement, RewrittenArray
+from .write_noise_control import (
+    Bands,
+    check_endurance,
+    equalized,
+    layer_noise,
+    matched,
+    narrowed,
+    require_visible,
+    warn_of_relaxation,
+)
+from .write_noise_statistics import CrossCovariance, LossSignal, RunningMeans, Sensitivity
 
 
 @dataclass(frozen=True, kw_only=True, config=STRICT)
@@ -42,23 +58,91 @@ class NoiseZO:
     ----------
     learning_rate : of the digital master copy.
     momentum : share of the previous gradients in their running average, 0 to below 1.
+    optimizer : "momentum", or "adam" (which has its own averages).
     estimator : "naive", "covariance", "wiener" or "score".
     equalize : narrow the verify bands until all layers have the same write noise in weight units.
+    bands : what has a band of its own: a "layer"; every word "line" or "cell" too, none of which
+        may then be louder than the quietest layer; or by "sensitivity", a layer again, such that
+        all layers have the same share of ΔL.
     batches_per_programming : mini-batches that share one programming event.
     steps_per_solution : updates between exact solutions of resistive wires; in between, the
         circuit is taken to first order about the last one. 0 solves it at every programming.
+    arrays : "dual", "rewritten" (one array, before and after a block is written again) or "single"
+        (one array against the running mean of its loss).
+    block : what a "rewritten" array writes anew in one step: the "network", one "layer", or one
+        of ``blocks`` interleaved sets of word "lines" or "cells".
+    credit : which samples' losses count for a cell: the whole "batch", those that drive its word
+        line ("lines"), or among these those for which its node is on ("cells").
+    exact_last_layer : train the last layer by the gradient that the forward passes give exactly,
+        at ``last_layer_rate``, rather than by its write noise.
+    running_means : steps over which running means of ΔL and of the read-back are taken and
+        subtracted; 0 subtracts nothing.
+    cross_covariance : read back before and after the passes, and normalise by what both have in
+        common instead of the calibrated write noise.
+    adaptive : choose band and step from the measured signal-to-noise ratio of ΔL, from mini-batches
+        that every tenth programming event reads twice.
+    endurance_cycles : programming events that a cell may take; a plan beyond is refused.
 
     Raises
     ------
-    ValueError : a value outside its range or an unknown estimator.
+    ValueError : a value outside its range, an unknown name, or settings that exclude each other.
     """
 
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    optimizer: Literal["momentum", "adam"] = "momentum"
     estimator: Literal["naive", "covariance", "wiener", "score"] = "wiener"
     equalize: bool = True
+    bands: Bands = "layer"
     batches_per_programming: Annotated[int, Field(ge=1)] = 1
     steps_per_solution: Annotated[int, Field(ge=0)] = 20
+    arrays: Literal["dual", "rewritten", "single"] = "dual"
+    block: Block = "network"
+    blocks: Annotated[int, Field(ge=1)] = 4
+    credit: Credit = "batch"
+    exact_last_layer: bool = False
+    last_layer_rate: Annotated[float, Field(gt=0)] = 1.0
+    running_means: Annotated[int, Field(ge=0)] = 0
+    cross_covariance: bool = False
+    adaptive: bool = False
+    endurance_cycles: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for fault, remedy in (
+            (
+                self.arrays == "single" and not self.running_means,
+                "arrays='single' needs a baseline: set running_means (100 serves)",
+            ),
+            (
+                self.arrays != "rewritten" and self.block != "network",
+                f"block={self.block!r} needs arrays='rewritten': other arrays are written whole",
+            ),
+            (
+                self.arrays == "rewritten" and (self.bands != "layer" or self.adaptive),
+                "arrays='rewritten' keeps its bands: leave bands and adaptive, or use "
+                "arrays='dual'",
+            ),
+            (
+                self.arrays != "dual" and self.cross_covariance,
+                "cross_covariance compares two arrays twice: use arrays='dual'",
+            ),
+            (
+                self.block != "network" and self.running_means > 0,
+                "running_means are of weights that are written in every step: use block='network'",
+            ),
+            (
+                self.bands != "layer" and not self.equalize,
+                f"bands={self.bands!r} are narrowed to the quietest layer: equalize must be true",
+            ),
+            (
+                self.adaptive and self.arrays == "single",
+                "adaptive control needs a loss difference of one mini-batch: use arrays='dual'",
+            ),
+        ):
+            if fault:
+                raise ValueError(remedy)
+        return self
 
     @property
     def name(self) -> str:
@@ -73,10 +157,15 @@ class NoiseZO:
 
         Raises
         ------
-        InputError : not a multilayer perceptron, or a layer's hardware has no write noise, or
-            noise that the estimator cannot use.
+        InputError : not a multilayer perceptron, a layer's hardware has no write noise or less
+            than its read-back can show, or noise that the estimator cannot use.
         """
         return NoiseZOTrainer(self, require_perceptron(self.name, network), parameters, rng)
+
+
+_BETWEEN_REPEATS = 10  # programming events from one repeated reading to the next
+_BETWEEN_MATCHES = 100  # updates from one choice of bands by sensitivity to the next
+_NARROWEST = 0.2  # band that sensitivity may ask for: five times the pulses
 
 
 class NoiseZOTrainer:
@@ -85,64 +174,185 @@ class NoiseZOTrainer:
     def __init__(
         self, settings: NoiseZO, network: Network, parameters: Array, rng: Generator
     ) -> None:
-        narrowed = equalized(network, parameters)  # refuses hardware without write noise
+        narrow = equalized(network, parameters)  # refuses hardware without write noise
         if settings.estimator == "score":
             require_gaussian(network.write_noise(parameters))
-        self.network = narrowed if settings.equalize else network
-        self._prepared = self.network
-        self._steps = 0
+        self._widest = narrow if settings.equalize else network
+        require_visible(self._widest, parameters)
         self.parameters = parameters.copy()
-        self.arrays = 2
         self.forward_passes = 0
-        self.ledger = Ledger()
         self._settings = settings
         self._rng = rng
+        self._steps = 0
+        self._target = min(layer_noise(self._widest, parameters))
+        self._band = 1.0
+        self._shares = [1.0] * len(network.layers)
+        self.network = self._banded()
+        self._prepared = self.network
+        self._source = self._arrays()
+        self._means = RunningMeans(settings.running_means)
+        self._covariance = CrossCovariance(memory=100)
+        self._signal = LossSignal(wanted=3.0, memory=30)
+        self._sensitivity = Sensitivity(memory=500)
         self._descent = Descent(settings.learning_rate, settings.momentum, network.limits)
+        self._adam = Adam(settings.learning_rate, network.limits)
+
+    @property
+    def arrays(self) -> int:
+        """Arrays that training writes."""
+        return self._source.arrays
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the arrays have done."""
+        return self._source.ledger
+
+    def check_plan(self, passes: int) -> None:
+        """Hold the programming events of a budget of passes against the cells' endurance.
+
+        Raises
+        ------
+        InputError : more per cell than ``endurance_cycles``.
+        """
+        events = passes / self._passes_per_event
+        if isinstance(self._source, RewrittenArray):
+            events /= self._source.blocks
+        check_endurance(self.network, events, self._settings.endurance_cycles)
 
     def step(self, batches: Batches, progress: float) -> float:
-        """Program two arrays, run the mini-batches, read back, update the master copy."""
-        arrays = self._near().program(self.parameters, rng=self._rng, copies=2)
+        """Program, run the mini-batches, read back, update the master copy."""
+        if self._steps == 0:
+            warn_of_relaxation(self.network, measured=self._settings.cross_covariance)
         count = self._settings.batches_per_programming
-        losses = np.zeros(2)
-        for _ in range(count):
-            x, labels = batches()
-            losses += cross_entropy(arrays.forward(x, rng=self._rng), labels) / count
-        seen = Observation(
-            loss_difference=losses[0] - losses[1],
-            written=self.parameters,
-            read_back=arrays.read_back(rng=self._rng),
-            write_noise=self.network.write_noise(self.parameters),
-            read_back_std=self.network.read_back_std(self.parameters),
-        )
-        gradient = ESTIMATORS[self._settings.estimator](seen)
-        self._descent.update(self.parameters, gradient, progress)
-        self.forward_passes += 2 * count
-        self.ledger.add(arrays.ledger)
+        seen = self._source.measure(self._near(), self.parameters, batches, count)
+        self.forward_passes += self._passes_per_event
         self._steps += 1
+        losses: Array = np.zeros(len(seen.read_back))
+        for reading in seen.readings:
+            losses += reading.losses / count
+        self._update(self._gradient(seen, losses), progress)
+        if self._settings.adaptive:
+            self._adapt(seen, losses)
         return float(losses.mean())
 
+    @property
+    def _passes_per_event(self) -> int:
+        states = 1 if self._settings.arrays == "single" else 2
+        return states * self._settings.batches_per_programming
+
+    def _arrays(self) -> FreshArrays | RewrittenArray:
+        settings = self._settings
+        if settings.arrays == "rewritten":
+            return RewrittenArray(
+                self.network, self.parameters, settings.block, settings.blocks, rng=self._rng
+            )
+        return FreshArrays(
+            1 if settings.arrays == "single" else 2,
+            bracketed=settings.cross_covariance,
+            rng=self._rng,
+        )
+
+    def _gradient(self, seen: Measurement, losses: Array) -> Array:
+        """The estimate (d,) of the gradient from everything that a step has shown."""
+        settings = self._settings
+        loss = losses[0] - losses[1] if len(losses) == 2 else losses[0]
+        observation = self._observation(seen)
+        baseline = 0.0
+        if settings.running_means:
+            deviations: Array = observation.read_back - self.parameters
+            centred, deviations = self._means.removed(float(loss), deviations)
+            baseline = loss - centred
+            observation = replace(observation, read_back=self.parameters + deviations)
+        if settings.credit == "batch":
+            observation = replace(observation, loss_difference=loss - baseline)
+            gradient = ESTIMATORS[settings.estimator](observation)
+        else:
+            gradient = ESTIMATORS[settings.estimator](observation)
+            gradient *= self._credited(seen, baseline)
+        if seen.block is not None and isinstance(self._source, RewrittenArray):
+            gradient = np.where(seen.block, gradient * np.float32(self._source.blocks), 0)
+        if settings.exact_last_layer:
+            last = sum(reading.last_layer_gradient() for reading in seen.readings)
+            scale = settings.last_layer_rate / settings.learning_rate / len(seen.readings)
+            self.network.matrices(gradient)[-1][...] = np.float32(scale) * last
+        return gradient
+
+    def _observation(self, seen: Measurement) -> Observation:
+        """What the estimators are told, for a loss difference of one."""
+        noise = self.network.write_noise(self.parameters)
+        read_back, read_std = seen.read_back, self.network.read_back_std(self.parameters)
+        if seen.earlier is not None:
+            first, second = (values[0] - values[1] for values in (seen.earlier, read_back))
+            gains = self._covariance.gains(self.network, first, second, 2 * np.square(noise.std))
+            read_back = 0.5 * (seen.earlier + read_back)
+            read_std = read_std / np.sqrt(np.float32(2.0))
+            noise = replace(noise, std=noise.std * np.sqrt(gains))
+        return Observation(
+            loss_difference=np.ones(()),
+            written=self.parameters,
+            read_back=read_back,
+            write_noise=noise,
+            read_back_std=read_std,
+        )
+
+    def _credited(self, seen: Measurement, baseline: float) -> Array:
+        """The loss difference that counts for every weight (d,), the mean of the mini-batches."""
+        total = np.zeros_like(self.parameters)
+        for reading in seen.readings:
+            samples = reading.sample_losses
+            differences = (samples[0] - samples[1] if len(samples) == 2 else samples[0]) - baseline
+            total += credited(self.network, reading, differences, self._settings.credit)
+        return total / np.float32(len(seen.readings))
+
+    def _update(self, gradient: Array, progress: float) -> None:
+        settings = self._settings
+        if settings.bands == "sensitivity":
+            self._sensitivity.add(gradient)
+        factor = self._signal.step_factor if settings.adaptive and self._signal.known else 1.0
+        if settings.optimizer == "adam":
+            self._adam.update(self.parameters, gradient, schedule(progress) * factor)
+        else:
+            scaled = gradient if factor == 1.0 else np.float32(factor) * gradient
+            self._descent.update(self.parameters, scaled, progress)
+
+    def _adapt(self, seen: Measurement, losses: Array) -> None:
+        """Learn how loud the perturbation is in the loss, and choose the band anew."""
+        self._signal.add(difference=float(losses[0] - losses[1]))
+        if self._steps % _BETWEEN_REPEATS:
+            return
+        x, labels = seen.samples[0]
+        again = seen.state.layer_values(x, rng=self._rng)[-1][1]
+        self.forward_passes += len(losses)
+        repeated = cross_entropy(again, labels) - seen.readings[0].losses
+        scale = self._settings.batches_per_programming  # ΔL is the mean of so many readings
+        self._signal.add(repeated=float(np.sqrt(np.mean(np.square(repeated)) / scale)))
+        if self._signal.known:
+            self._band = self._signal.band_factor(self._band)
+            self._choose_bands()
+
+    def _banded(self) -> Network:
+        """The network with the bands that the present parameters and measurements ask for."""
+        if self._settings.bands in ("line", "cell"):
+            target = self._band * self._target
+            return narrowed(self._widest, self.parameters, target, self._settings.bands)
+        factors = [self._band * share for share in self._shares]
+        return self._widest if set(factors) == {1.0} else self._widest.tightened(factors)
+
+    def _choose_bands(self) -> None:
+        self.network = self._banded()
+        near = self._settings.steps_per_solution > 0
+        self._prepared = self.network.prepared_near(self.parameters) if near else self.network
+
     def _near(self) -> Network:
-        """The network, its wires solved for the parameters of a few steps ago."""
-        period = self._settings.steps_per_solution
-        if period and self._steps % period == 0:
+        """The network, its bands chosen and its wires solved for parameters of a few steps ago."""
+        bands, period = self._settings.bands, self._settings.steps_per_solution
+        if bands == "sensitivity" and self._steps % _BETWEEN_MATCHES == 0:
+            if self._sensitivity.known:
+                found = self._sensitivity.of_layers(self.network)
+                self._shares = matched(found, narrowest=_NARROWEST)
+                self._choose_bands()
+        elif bands in ("line", "cell") and self._steps % max(period, 1) == 0:
+            self._choose_bands()
+        elif period and self._steps % period == 0:
             self._prepared = self.network.prepared_near(self.parameters)
         return self._prepared
-
-
-def equalized(network: Network, parameters: Array) -> Network:
-    """The network with every layer's band narrowed to the write noise of its quietest layer.
-
-    Raises
-    ------
-    InputError : a layer has no write noise.
-    """
-    stds = network.matrices(network.write_noise(parameters).std)
-    noise = [float(np.sqrt(np.mean(np.square(std)))) for std in stds]
-    if min(noise) == 0.0:
-        names = ", ".join(sorted({layer.hardware.name for layer in network.layers}))
-        raise InputError(
-            f"NoiseZO perturbs by write noise, but hardware {names!r} has none: use rram with "
-            "write_noise > 0, photonic with phase_noise > 0, or a method with software "
-            "perturbations such as mezo"
-        )
-    return network.tightened([min(noise) / value for value in noise])

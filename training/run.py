@@ -60,6 +60,7 @@ def fit(
     evaluations: int = 20,
     deployments: int = 5,
     config: dict[str, Any] | None = None,
+    keep_parameters: bool = False,
     progress: bool = True,
 ) -> "xr.Dataset":
     """Train a network and record it.
@@ -73,6 +74,7 @@ def fit(
     evaluations : number of records along the run, the last one at its end.
     deployments : fresh programmings of the final hardware that each record averages over.
     config : further settings to keep with the result.
+    keep_parameters : also record the trained parameters, ``final_parameters`` over ``parameter``.
     progress : show a progress bar on a terminal.
 
     Returns
@@ -144,7 +146,11 @@ def fit(
         ),
     }
     scores = _COEFFICIENTS if task.regression else _ACCURACIES
-    return _dataset(records, scores | _COUNTERS, attributes)
+    record = _dataset(records, scores | _COUNTERS, attributes)
+    if keep_parameters:
+        described = {"units": "1", "long_name": "Parameters of the trained network"}
+        record["final_parameters"] = ("parameter", trainer.parameters.copy(), described)
+    return record
 
 
 def r_squared(predictions: Array, targets: Array) -> Array:

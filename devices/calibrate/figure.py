@@ -1,25 +1,27 @@
 """The page that shows a calibration: panels of data, fit, band and residuals, and the numbers."""
 
-import math
 import textwrap
 from collections.abc import Sequence
 
 import matplotlib
+import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zerohm._figures import PaperFigure, paper
+from zerohm._figures import PaperFigure, keep, legend_columns, paper
+from zerohm._version import __version__
 
 from .panel import Panel
 
-WIDTH, PANEL_HEIGHT, LINE_HEIGHT = 7.0, 2.5, 0.14  # inch
+PANEL_HEIGHT, LINE_HEIGHT = 2.5, 0.14  # inch
 COLUMN = 44  # characters that one of the two columns of numbers holds
 MARGIN = 0.35  # inch, title and room around the text
 FEW, MANY = 30, 2000
 """Up to so many points are drawn large; more than so many as pixels, which keeps files small."""
 
-ROW, SYMBOL = 58, 5
-"""Letters that fit beside each other over a panel, and how many a legend's symbol takes."""
+ROW = 58
+"""Letters that fit beside each other over a panel."""
 
 
 def page(
@@ -31,8 +33,9 @@ def page(
     rows = (len(panels) + 1) // 2
     text_height = LINE_HEIGHT * (depth + len(wrapped)) + MARGIN
     heights = [PANEL_HEIGHT] * rows + [text_height]
-    with paper():
-        figure = PaperFigure(figsize=(WIDTH, sum(heights) + MARGIN))
+    with paper(columns=2):
+        width = matplotlib.rcParams["figure.figsize"][0]
+        figure = PaperFigure(figsize=(width, sum(heights) + MARGIN))
         figure.suptitle(title, fontsize="large")
         grid = figure.add_gridspec(rows + 1, 2, height_ratios=heights)
         for number, panel in enumerate(panels):
@@ -44,7 +47,29 @@ def page(
         shrink = min(1.0, COLUMN / max(map(len, numbers), default=1))
         _write(ground, 0.0, [*numbers[:depth], "", *wrapped], shrink)
         _write(ground, 0.5, numbers[depth:], shrink)
+    data = _drawn(panels).assign_attrs(
+        title=title,
+        parameters="\n".join(numbers),
+        remarks="\n".join(remarks),
+        zerohm_version=__version__,
+    )
+    keep(ground, data, data)
     return figure
+
+
+def _drawn(panels: Sequence[Panel]) -> xr.Dataset:
+    """All points, lines and bands, one below the other; what a row does not have is NaN."""
+    rows = []
+    for panel in panels:
+        axes = {"x_axis": panel.x_label, "y_axis": panel.y_label}
+        for name, (x, y) in panel.points.items():
+            rows.append(pd.DataFrame({**axes, "kind": "points", "name": name, "x": x, "y": y}))
+        for name, (x, y) in panel.lines.items():
+            rows.append(pd.DataFrame({**axes, "kind": "line", "name": name, "x": x, "y": y}))
+        for name, (x, low, high) in panel.bands.items():
+            band = {"kind": "band", "name": name, "x": x, "low": low, "high": high}
+            rows.append(pd.DataFrame({**axes, **band}))
+    return xr.Dataset.from_dataframe(pd.concat(rows, ignore_index=True).rename_axis("row"))
 
 
 def _write(ax: Axes, x: float, lines: Sequence[str], shrink: float) -> None:
@@ -90,19 +115,4 @@ def draw(panel: Panel, ax: Axes) -> None:
     ax.set_ylabel(panel.y_label)
     labels = ax.get_legend_handles_labels()[1]
     if labels:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=_columns(labels))
-
-
-def _columns(labels: Sequence[str]) -> int:
-    """How many columns of a legend, which are filled one after the other, fit over a panel."""
-    for columns in (4, 3, 2):
-        depth = math.ceil(len(labels) / columns)
-        widths = [max(map(len, part)) + SYMBOL for part in _runs(labels, depth)]
-        if sum(widths) <= ROW:
-            return columns
-    return 1
-
-
-def _runs(labels: Sequence[str], size: int) -> list[Sequence[str]]:
-    """Labels in runs of ``size``."""
-    return [labels[start : start + size] for start in range(0, len(labels), size)]
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=legend_columns(labels, ROW))

@@ -4,6 +4,7 @@ Exit codes: 0 success, 2 unusable input (one message on stderr), 1 a run that fa
 from the keyboard.
 """
 
+import logging
 import sys
 import warnings
 
@@ -25,16 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
     from zerohm.training import TrainingDiverged
     from zerohm.training.quantized import AccumulatorOverflow
 
+    logging.basicConfig(format="zerohm: %(message)s")
+    logging.getLogger("zerohm").setLevel(logging.INFO)
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", SweepWarning)
             app(arguments, exit_on_error=False, print_error=False)
     except (InputError, CycloptsError) as error:
         return _fail(str(error), 2)
-    except (TrainingDiverged, SolverError, AccumulatorOverflow) as error:
+    except (ConnectionError, TrainingDiverged, SolverError, AccumulatorOverflow) as error:
         return _fail(str(error), 1)
-    except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on with the points that are missing", 130)
+    except KeyboardInterrupt as stopped:
+        return _fail(str(stopped) or "stopped", 130)
     for warning in caught:
         _fail(str(warning.message), 1)
     return 1 if any(issubclass(w.category, SweepWarning) for w in caught) else 0

@@ -13,14 +13,25 @@ from .application import app
 
 
 @app.command
-def presets(*, as_json: Annotated[bool, Parameter(name="--json", negative=())] = False) -> None:
+def presets(
+    *,
+    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    schema: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
     """List the published device models.
 
     Parameters
     ----------
     as_json
         Machine-readable output.
+    schema
+        Print the JSON Schema of device cards instead.
     """
+    if schema and as_json:
+        raise InputError("--schema and --json exclude each other: give one")
+    if schema:
+        print(json.dumps(zerohm.devices.card_schema(), indent=2, ensure_ascii=False))
+        return
     cells = [zerohm.devices.preset(name) for name in zerohm.devices.presets()]
     if as_json:
         rows = [
@@ -106,15 +117,17 @@ def calibrate(
         fit = KINDS[kind](file, name=name or file.name.split(".")[0], **options)
     except EstimationError as error:
         raise InputError(f"{kind} cannot be fitted to {file}: {error}") from None
-    if figure is not None:
-        save_figure(fit.plot(), figure)
+    drawn = [] if figure is None else save_figure(fit.plot(), figure)
     fit.save(out)
     used = f"{fit.provenance.rows} rows of {file}"
     if fit.provenance.rows_dropped:
         used += f", {fit.provenance.rows_dropped} with missing values left out"
     print(f"{kind} from {used}")
     print("\n".join([*fit.estimates_in_words(), *fit.remarks()]))
-    print(f"card: {out}" + (f"\nfigure: {figure}" if figure is not None else ""))
+    print(f"card: {out}")
+    if drawn:
+        picture, *data = drawn
+        print(f"figure: {picture}\ndata: {', '.join(map(str, data))}")
 
 
 def _parse_columns(text: str) -> dict[str, str]:

@@ -1,13 +1,12 @@
 """Commands that train: the demonstration, one run, a sweep of runs."""
 
 import json
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from zerohm._errors import InputError, choose
+from zerohm._errors import InputError
 
 from .application import app
 
@@ -42,6 +41,7 @@ def train(
     set_: Annotated[Settings, Parameter(name="--set")] = [],  # noqa: B006 (never changed)
     seed: int = 0,
     out: Path = Path("run.nc"),
+    weights: Path | None = None,
 ) -> None:
     """Train one network and record accuracy, forward passes, writes and energy.
 
@@ -63,6 +63,8 @@ def train(
         Of every random draw.
     out
         NetCDF file (.nc) for the record.
+    weights
+        Also write the trained network: .onnx, or .pt with a state dict of PyTorch.
     """
     from zerohm import sweeps, training
 
@@ -71,15 +73,30 @@ def train(
         settings["device"] = device
     settings |= _parse_settings(set_, taken=settings)
     sweeps.check_writable(out)
-    run = training.experiment(progress=True, **settings)
+    if weights is not None:
+        _check_weights(weights)
+    run = training.experiment(progress=True, keep_parameters=weights is not None, **settings)
     sweeps.save(run, out)
+    if weights is not None:
+        network = training.prepare(**settings).network
+        training.interchange.WRITERS[weights.suffix](network, run.final_parameters.values, weights)
     last = run.isel(step=-1)
     deployed, master = _scores(last)
     print(
         f"{method} on {task}: {deployed} on freshly programmed {hardware}, master copy {master}, "
         f"after {int(last.forward_passes)} forward passes and {float(last.cell_writes):g} writes "
-        f"per cell\nrecord: {out}"
+        f"per cell\nrecord: {out}" + ("" if weights is None else f"\nweights: {weights}")
     )
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse a file for weights before the training that would end in it."""
+    from zerohm import sweeps
+    from zerohm.training import interchange
+
+    if path.suffix not in interchange.WRITERS:
+        raise InputError(f"--weights {path}: give a name that ends with .onnx or .pt")
+    sweeps.check_writable(path)
 
 
 def _scores(record: Any) -> tuple[str, str]:
@@ -91,28 +108,50 @@ def _scores(record: Any) -> tuple[str, str]:
 
 
 @app.command
-def sweep(config: Path, /, *, store: Path, workers: int = 1, seed: int | None = None) -> None:
+def sweep(
+    config: Path,
+    /,
+    *,
+    store: Path,
+    workers: int = 1,
+    scheduler: str | None = None,
+    seed: int | None = None,
+) -> None:
     """Run a grid of training experiments; a sweep that was stopped goes on where it stopped.
 
     Parameters
     ----------
     config
         TOML file: table [experiment] with constant settings, table [sweep] with a list of values
-        per swept setting, and optionally references = ["backprop", "linear"] at the top.
+        per swept setting or a range {start=, stop=, num=, scale="linear" or "log"}, seeds also as
+        {count=}; optionally references = ["backprop", "linear"] at the top, and a table [stop]
+        with half_width= of the confidence interval at which there are seeds enough.
     store
         Result, a zarr directory.
     workers
         Number of processes.
+    scheduler
+        Address of a dask scheduler (tcp://...) whose workers run the points instead.
     seed
         Of every run, where the file does not set or sweep it.
     """
+    from zerohm.sweeps import config as sweep_files
     from zerohm.sweeps.training_sweep import sweep_training
 
-    fixed, grid, references = _read_sweep(config)
-    if seed is not None and "seed" not in fixed and "seed" not in grid:
-        fixed["seed"] = seed
-    result = sweep_training(grid, fixed=fixed, store=store, workers=workers, references=references)
-    sizes = ", ".join(f"{name}: {size}" for name, size in result.sizes.items() if name in grid)
+    asked = sweep_files.read(config)
+    fixed = asked.fixed
+    if seed is not None and "seed" not in fixed and "seed" not in asked.grid:
+        fixed = {**fixed, "seed": seed}
+    result = sweep_training(
+        asked.grid,
+        fixed=fixed,
+        store=store,
+        workers=workers,
+        client=scheduler,
+        stop=asked.stop,
+        references=asked.references,
+    )
+    sizes = ", ".join(f"{n}: {size}" for n, size in result.sizes.items() if n in asked.grid)
     print(f"swept {sizes}\nresult: {store}")
 
 
@@ -131,21 +170,3 @@ def _parse_settings(pairs: list[str], taken: dict[str, Any]) -> dict[str, Any]:
             value = text
         settings[name] = value if isinstance(value, int | float | bool) else text
     return settings
-
-
-def _read_sweep(path: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[str, ...]]:
-    """Constant settings, grid and reference methods of a sweep file."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot read sweep file {path}: {error}") from None
-    for name in content:
-        choose(f"table in {path}", name, ("experiment", "sweep", "references"))
-    fixed, grid = content.get("experiment", {}), content.get("sweep", {})
-    references = content.get("references", ["backprop"])
-    for name, values in grid.items():
-        if not isinstance(values, list):
-            raise InputError(f"{path}: [sweep] {name} = {values!r} must be a list of values")
-    if not isinstance(references, list):
-        raise InputError(f"{path}: references = {references!r} must be a list of methods")
-    return fixed, grid, tuple(references)
