@@ -8,12 +8,12 @@ BIN := .venv/bin
 export OPENBLAS_NUM_THREADS := 1
 export MPLBACKEND := Agg
 
-.PHONY: demo test lint check notebooks benchmarks clean
+.PHONY: demo test lint check notebooks docs benchmarks clean
 
 demo: .venv/.installed
 	$(BIN)/zerohm demo --out demo
 
-test: lint check notebooks
+test: lint check notebooks docs
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .
@@ -26,6 +26,9 @@ check: .venv/.installed-dev
 
 notebooks: .venv/.installed-dev
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
+
+docs: .venv/.installed-dev
+	$(BIN)/sphinx-build -W --keep-going -n -q -j 2 -c docs . build/site
 
 benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/crossbar_read.py
@@ -45,6 +48,12 @@ benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/ffzero_figures.py
 	$(BIN)/python benchmarks/ffzero_convolutional.py
 	$(BIN)/python benchmarks/ffzero_photonic.py
+	$(BIN)/python benchmarks/sweep_overhead.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/node_noise_speed.py
+	$(BIN)/python benchmarks/node_noise_accuracy.py
+	$(BIN)/python benchmarks/noisezo_control.py
+	$(BIN)/python benchmarks/energy_comparison.py
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -28,7 +28,7 @@ def quartiles(values: np.ndarray) -> str:
 
 
 def row(name: str, options: argparse.Namespace) -> str:
-    """One line: deployed and master copy, backpropagation, linear, chance, budget, time of a run."""
+    """One line: deployed, master copy, backpropagation, linear, chance, budget, time of a run."""
     task, _, split = name.partition(":")
     fixed = {"task": task, "evaluations": 1} | ({"split": split} if split else {})
     grid = {"seed": range(options.seeds)}

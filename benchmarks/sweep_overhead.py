@@ -1,8 +1,8 @@
 """What a sweep costs beside its experiment: per point, per engine, and when it is complete.
 
-Trivial points show the overhead, points that compute for a while the speed-up by two workers:
-each is a fixed number of steps of plain arithmetic, so that the ratio of one and two processes
-is that of the machine's free cores too; take it on an idle machine.
+Trivial points show the overhead, others the speed-up by two workers: points that only wait show
+what the engine allows, points that compute what the machine's free cores give (take those on an
+idle machine).
 
     python benchmarks/sweep_overhead.py [points]
 """
@@ -35,6 +35,12 @@ def busy(x: int, seed: int) -> xr.Dataset:
     return xr.Dataset({"y": total + x + seed})
 
 
+def waiting(x: int, seed: int) -> xr.Dataset:
+    """A point that takes 20 ms and no core."""
+    time.sleep(0.02)
+    return xr.Dataset({"y": float(x + seed)})
+
+
 def seconds(run: Callable[[], Any]) -> float:
     """Wall-clock time of a call."""
     begin = time.perf_counter()
@@ -64,14 +70,20 @@ def main(points: int) -> None:
         )
         print(f"{points} trivial points in two processes with a store: "
               f"{1e3 * took / points:.3f} ms per point")  # fmt: skip
-        one, two = (
-            min(
-                seconds(lambda n=workers: sweeps.run(busy, few, workers=n, progress=False))
-                for _ in range(3)
+        for experiment in (waiting, busy):
+            one, two = (
+                min(
+                    seconds(
+                        lambda f=experiment, n=workers: sweeps.run(
+                            f, few, workers=n, progress=False
+                        )
+                    )
+                    for _ in range(3)
+                )
+                for workers in (1, 2)
             )
-            for workers in (1, 2)
-        )
-        print(f"200 points of {5 * one:.0f} ms: two workers {one / two:.2f} times as fast as one")
+            print(f"200 {experiment.__name__} points of {5 * one:.0f} ms: two workers "
+                  f"{one / two:.2f} times as fast as one")  # fmt: skip
     on_cluster(grid, points)
 
 

@@ -1,6 +1,7 @@
 """An array of cells that is programmed, read through converters, and remembers its state."""
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Literal, TypeVar, get_args
 
@@ -12,7 +13,7 @@ from zerohm._arrays import Array
 from zerohm._errors import InputError, checked, choose
 from zerohm._random import as_generator
 
-from ..devices import Cell, Cells
+from ..devices import Cell, Cells, FabricatedCells
 from ..devices.temperature import REFERENCE_TEMPERATURE, check_temperature
 from ..devices.time_part import check_seconds
 from .bit_serial import BitSerial
@@ -62,6 +63,8 @@ class Crossbar:
         such a draw is refused.
     reference : a solved state of the same array; the circuit of every state is then taken to
         first order about it (see :mod:`zerohm.crossbar.linearised`). ``None`` solves exactly.
+    fabricated : gives the cells of a shape as fabrication and wear have left them; unset, they are
+        new ones, which ``seed`` makes.
 
     The ADC's full scale, unless it has its own, is the largest current that the array can carry,
     rows · read_voltage · conductance_max (differential: the window instead of the maximum).
@@ -97,6 +100,7 @@ class Crossbar:
         dtype: type[np.floating] = np.float64,
         seed: int | Generator | None = None,
         reference: Reference | None = None,
+        fabricated: Callable[[tuple[int, ...]], FabricatedCells] | None = None,
     ) -> None:
         rows, cols = shape
         sensing = DifferentialSensing() if differential is True else (differential or None)
@@ -147,6 +151,7 @@ class Crossbar:
         self._instances: dict[str, FabricatedDAC | FabricatedADC] = {}
         self._seed = seed
         self._reference = reference
+        self._fabricated = fabricated
         self._cells: Cells | None = None
         self._prepared: Readout | None = None
 
@@ -456,6 +461,8 @@ class Crossbar:
         shape = self.shape if copies == 1 else (copies, *self.shape)
         if self._cells is not None and self._cells.shape == shape:
             return self._cells
+        if self._fabricated is not None:
+            return Cells(self.cell, shape, fabricated=self._fabricated(shape))
         return Cells(self.cell, shape, self._generator if self.cell.fabricated else None)
 
     @property

@@ -17,6 +17,9 @@ from .cycling import Cycling as Cycling
 from .drift import LogarithmicDrift as LogarithmicDrift
 from .drift import PowerLawDrift as PowerLawDrift
 from .electronic import ElectronicNoise as ElectronicNoise
+from .fabrication import FabricatedCells as FabricatedCells
+from .fabrication import WindowSpread as WindowSpread
+from .fabrication import flawed as flawed
 from .faults import Endurance as Endurance
 from .faults import Faults as Faults
 from .faults import StuckState as StuckState

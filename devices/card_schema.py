@@ -41,7 +41,8 @@ UNITS = {
         TelegraphNoise.amplitude TelegraphNoise.amplitude_spread TelegraphNoise.dwell_time_spread
         TelegraphNoise.sites TelegraphNoise.trap_probability VectorAutoregression.coefficients
         VectorAutoregression.innovation WindowClosing.high_exponent WindowClosing.low_exponent
-        WindowClosing.onset_cycles Cell.levels _Steps.asymmetry_spread _Steps.cycle_to_cycle
+        WindowClosing.onset_cycles WindowSpread.high WindowSpread.low Cell.levels
+        _Steps.asymmetry_spread _Steps.cycle_to_cycle
         _Steps.cycle_to_cycle_additive _Steps.lower_bound_spread _Steps.reference
         _Steps.step_down _Steps.step_spread _Steps.step_up _Steps.upper_bound_spread
         _Steps.write_noise

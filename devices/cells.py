@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from zerohm._arrays import Array
 from zerohm._errors import InputError
 
-from .faults import stuck_after
+from .fabrication import Chosen, FabricatedCells
 from .rram import Cell, check_bands
 from .temperature import REFERENCE_TEMPERATURE, check_temperature
 from .time_part import State, TimePart, check_seconds
@@ -30,8 +30,10 @@ class Cells:
     ----------
     cell : model of every cell.
     shape : of the population; an axis in front may be copies that share their targets.
-    rng : source of what fabrication leaves to chance (stuck cells, lifetimes); may be ``None``
-        for a cell without faults and endurance.
+    rng : source of what fabrication leaves to chance (stuck cells, lifetimes, windows); may be
+        ``None`` for cells that are all the same.
+    fabricated : what fabrication has made already, to which programming adds its wear; in place of
+        ``rng``.
 
     Attributes
     ----------
@@ -41,7 +43,7 @@ class Cells:
 
     Raises
     ------
-    InputError : an axis without cells, or a cell with faults or limited endurance without ``rng``.
+    InputError : an axis without cells, or cells that differ by fabrication without ``rng``.
 
     Examples
     --------
@@ -55,7 +57,14 @@ class Cells:
     True
     """
 
-    def __init__(self, cell: Cell, shape: tuple[int, ...], rng: Generator | None = None) -> None:
+    def __init__(
+        self,
+        cell: Cell,
+        shape: tuple[int, ...],
+        rng: Generator | None = None,
+        *,
+        fabricated: FabricatedCells | None = None,
+    ) -> None:
         if min(shape, default=1) < 1:
             raise InputError(f"shape={shape!r}: every axis, copies too, must be at least 1")
         self.cell = cell
@@ -67,17 +76,14 @@ class Cells:
         self._states: dict[str, State] = {}
         self._programmed: Array | None = None
         self._offset: Array = np.zeros(())
-        if cell.fabricated and rng is None:
-            raise InputError(
-                f"cell {cell.name!r} has faults or limited endurance: its fabrication needs rng"
-            )
-        self._stuck: Array | None = None
-        if cell.faults is not None and rng is not None:
-            self._stuck = cell.faults.fabricate(shape, rng)
-        if cell.endurance is not None and rng is not None:
-            self._wear = np.zeros(shape)
-            self._lifetimes = cell.endurance.lifetimes(shape, rng)
-            self._failed = cell.endurance.outcome.fabricate(shape, rng)
+        if fabricated is None and cell.fabricated:
+            if rng is None:
+                raise InputError(
+                    f"cell {cell.name!r} has faults, limited endurance or windows of its own: its "
+                    "fabrication needs rng"
+                )
+            fabricated = cell.fabricate(shape, rng)
+        self._fabricated = fabricated
 
     @property
     def conductance(self) -> Array:
@@ -179,16 +185,14 @@ class Cells:
         cell = self.cell
         cell.check_targets(targets)
         states = cell.nearest_state(targets)
-        chosen = ... if where is None else (..., where)
         lead = self.shape[: len(self.shape) - (targets if where is None else where).ndim]
         beyond: NDArray[np.bool_] | bool = False
-        if cell.endurance is not None:
-            self._wear[chosen] += cell.endurance.wear_per_event()
-            if cell.endurance.closing is not None:
-                low, high = cell.endurance.closing.window_after(
-                    self._wear[chosen], cell.conductance_min, cell.conductance_max
-                )
-                within = np.clip(states, low, high).astype(states.dtype, copy=False)
+        if self._fabricated is not None:
+            chosen: Chosen = ... if where is None else (..., where)
+            self._fabricated.wear_out(chosen)
+            edges = cell.conductance_min, cell.conductance_max
+            within = self._fabricated.within_reach(states, chosen, edges)
+            if within is not states:
                 beyond, states = within != states, within
         written = cell.write(states, rng, (*lead, *targets.shape), bands)
         ceiling = np.inf if cell.conductance_ceiling is None else cell.conductance_ceiling
@@ -221,7 +225,8 @@ class Cells:
         programmed, cell = self._programmed, self.cell
         assert programmed is not None  # both callers have seen to it
         self.floored = 0
-        if not (self._states or cell.fabricated):
+        stuck = None if self._fabricated is None else self._fabricated.stuck
+        if not self._states and stuck is None:
             self._conductance = programmed
             return
         conductance = programmed.copy()
@@ -232,19 +237,12 @@ class Cells:
             conductance += self._fluctuation(self._states, carrier) - self._offset
         below = conductance < cell.conductance_floor
         np.clip(conductance, cell.conductance_floor, cell.conductance_ceiling, out=conductance)
-        for stuck in self._stuck_states():
+        if stuck is not None:
             works = np.isnan(stuck)
             below &= works
             np.copyto(conductance, stuck, where=~works, casting="same_kind")
         self.floored = int(np.count_nonzero(below))
         self._conductance = conductance
-
-    def _stuck_states(self) -> list[Array]:
-        """Conductances in S of cells that cannot be programmed, NaN elsewhere; the last counts."""
-        worn_out = []
-        if self.cell.endurance is not None:
-            worn_out = [stuck_after(self._wear, self._lifetimes, self._failed)]
-        return worn_out if self._stuck is None else [*worn_out, self._stuck]
 
 
 def _present(**parts: TimePart | None) -> dict[str, TimePart]:

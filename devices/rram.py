@@ -15,6 +15,7 @@ from zerohm._errors import InputError
 from .cycling import Cycling
 from .drift import DriftLaw
 from .electronic import ElectronicNoise
+from .fabrication import FabricatedCells, WindowSpread
 from .faults import Endurance, Faults
 from .flicker import FlickerNoise
 from .iv import IVLaw
@@ -59,6 +60,7 @@ class Cell:
     electronic_noise : thermal and shot noise of every read current.
     faults, endurance : cells that are stuck from the start, and after how many programming
         events the others fail.
+    window_spread : how the windows of devices differ; ``None`` for one window of all.
     pulses : what single pulses do to the conductance (see :class:`zerohm.devices.PulsedCells`).
     cycling : how switching varies from cycle to cycle (see :class:`zerohm.devices.CycledCells`).
     iv : current against voltage, where it is not a straight line.
@@ -97,6 +99,7 @@ class Cell:
     electronic_noise: ElectronicNoise | None = None
     faults: Faults | None = None
     endurance: Endurance | None = None
+    window_spread: WindowSpread | None = None
     pulses: PulseModel | None = None
     cycling: Cycling | None = None
     iv: IVLaw | None = None
@@ -145,8 +148,19 @@ class Cell:
 
     @property
     def fabricated(self) -> bool:
-        """Whether cells differ from each other from the start: stuck ones, lifetimes."""
-        return self.faults is not None or self.endurance is not None
+        """Whether cells differ from each other from the start: stuck ones, lifetimes, windows."""
+        parts = (self.faults, self.endurance, self.window_spread)
+        return any(part is not None for part in parts)
+
+    def fabricate(self, shape: tuple[int, ...], rng: Generator) -> FabricatedCells:
+        """New cells: what their fabrication leaves to chance."""
+        return FabricatedCells(
+            shape,
+            rng,
+            faults=self.faults,
+            endurance=self.endurance,
+            window_spread=self.window_spread,
+        )
 
     def nearest_state(self, targets: Array) -> Array:
         """Targets moved to the cell's discrete states; unchanged for a continuous cell."""

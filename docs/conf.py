@@ -10,6 +10,8 @@ import re
 import runpy
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +173,7 @@ def structure_docstring(
 
 
 SETTING = re.compile(  # innermost first
-    r"(?:~?typing\.)?Annotated\[((?:(?!Annotated\[).)*?), "
+    r"~?(?:\w+\.)*Annotated\[((?:(?!Annotated\[).)*?), "
     r"~?(?:\w+\.)*FieldInfo\((?:\[.*?\]|'.*?'|[^\[\]()'])*\)\]"
 )
 
@@ -210,6 +212,15 @@ def draw_gallery(app: Sphinx) -> None:
 PUBLIC = published()
 
 
+def exists(name: str) -> bool:
+    """Whether there is such a module, or such a name in a module."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        return hasattr(import_module(module), attribute) or bool(find_spec(name))
+    except ImportError:
+        return False
+
+
 def lead_to_public_name(
     app: Sphinx, env: BuildEnvironment, node: Any, contnode: nodes.Element
 ) -> nodes.Node | None:
@@ -218,9 +229,7 @@ def lead_to_public_name(
     if node.get("refdomain") != "py" or not target.startswith("zerohm"):
         return None
     if target not in PUBLIC:
-        module, _, name = target.rpartition(".")
-        exists = target in sys.modules or hasattr(sys.modules.get(module), name)
-        return contnode if exists else None  # what is not public has no page
+        return contnode if exists(target) else None  # what is not public has no page
     python = env.domains["py"]
     return python.resolve_xref(
         env, node["refdoc"], app.builder, "obj", PUBLIC[target], node, contnode

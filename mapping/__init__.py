@@ -1,5 +1,6 @@
 """Weights on hardware: one protocol, every substrate behind it."""
 
+from .chip import Chip as Chip
 from .digital_matrix import DigitalHardware as DigitalHardware
 from .digital_matrix import digital as digital
 from .photonic_mesh import PhotonicHardware as PhotonicHardware

@@ -79,7 +79,7 @@ class DigitalHardware:
         """Itself: digital memory is the same everywhere."""
         return self
 
-    def tightened(self, factor: float) -> Self:
+    def tightened(self, factor: float | Array) -> Self:
         """Itself: there is no write noise to tighten."""
         return self
 

@@ -169,8 +169,15 @@ class PhotonicHardware:
         """Other devices of the same chip."""
         return replace(self, place=place)
 
-    def tightened(self, factor: float) -> Self:
-        """The same hardware with ``factor`` times the phase noise, by 1/factor² calibrations."""
+    def tightened(self, factor: float | Array) -> Self:
+        """The same hardware with ``factor`` times the phase noise, by 1/factor² calibrations.
+
+        Raises
+        ------
+        InputError : factors of single weights, which share all phases.
+        """
+        if not isinstance(factor, float | int):
+            raise InputError("bands of single weights need cells of their own, which rram has")
         process = replace(self.imperfections, phase_std=factor * self.imperfections.phase_std)
         return replace(
             self, imperfections=process, calibrations=max(self.calibrations / factor**2, 1.0)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass as record
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -26,9 +27,10 @@ from ..crossbar import (
     in_parallel,
     read_back_full_scale,
 )
-from ..devices import Cell
+from ..devices import Cell, FabricatedCells
 from ..devices.rram import check_bands
 from . import differential, tiling
+from .chip import Chip
 from .protocol import WriteNoise, check_batch, check_matrix, check_shape
 
 
@@ -75,7 +77,8 @@ class RRAMHardware:
     running_clock : matrix–vector products, read-backs and rewrites take their time, at the end of
         which the cells have moved on; otherwise time passes only when ``advance`` says so.
     chip, place : which chip, and where on it: the seed of what fabrication leaves to chance
-        (stuck cells, lifetimes). Programming again finds the same devices.
+        (stuck cells, lifetimes). Programming again finds the same devices, as they were when new.
+    devices : the chip's devices, which keep their wear from one programming to the next.
     precision : floating-point type of the simulation.
     references : solved states of one layer's tiles, from :meth:`prepared_near`.
     bands : verify bands of single weights, from :meth:`tightened`.
@@ -101,6 +104,7 @@ class RRAMHardware:
     precision: Literal["float32", "float64"] = "float32"
     references: tuple[Reference, ...] = ()
     bands: Bands | None = None
+    devices: Chip | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -287,6 +291,7 @@ class ProgrammedRRAM:
             dtype=self._dtype,
             seed=self._fabrication(tile),
             reference=reference,
+            fabricated=None if hardware.devices is None else partial(self._cells, tile),
         )
 
     @property
@@ -355,6 +360,17 @@ class ProgrammedRRAM:
         if not hardware.cell.fabricated:
             return None
         return stream(hardware.chip, "fabrication", hardware.place, tile)
+
+    def _cells(self, tile: int, shape: tuple[int, ...]) -> FabricatedCells:
+        """The cells of one tile as earlier programming events have left them."""
+        hardware = self._hardware
+        assert hardware.devices is not None  # else nobody asks
+
+        def fabricate() -> FabricatedCells:
+            source = stream(hardware.chip, "fabrication", hardware.place, tile)
+            return hardware.cell.fabricate(shape, source)
+
+        return hardware.devices.cells((hardware.place, tile, shape), fabricate)
 
     @property
     def truth(self) -> Array:

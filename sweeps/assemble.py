@@ -186,13 +186,13 @@ def _empty(
 
 def agreed(given: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Attributes that are the same wherever they are given."""
-    agreed: dict[str, Any] = {}
+    first: dict[str, Any] = {}
     conflicts = set()
-    for attributes_ in given:
-        for name, value in attributes_.items():
-            if agreed.setdefault(name, value) != value:
+    for one in given:
+        for name, value in one.items():
+            if first.setdefault(name, value) != value:
                 conflicts.add(name)
-    return {name: value for name, value in agreed.items() if name not in conflicts}
+    return {name: value for name, value in first.items() if name not in conflicts}
 
 
 def _unfitting(plan: Plan, name: str, problem: str) -> InputError:

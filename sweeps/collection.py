@@ -132,7 +132,7 @@ def description(attributes: Mapping[str, Any], where: str) -> tuple[Plan, bool, 
         plan = Plan.from_attributes(attributes)
         curves = bool(attributes["curves"])
         stop = EnoughSeeds.from_json(attributes["stop"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{where} does not say which sweep it belongs to: {error!r}") from None
     return plan, curves, stop
 

@@ -43,7 +43,7 @@ _MOST = 1_000_000  # values of a range
 
 @dataclass(frozen=True)
 class SweepFile:
-    """Content of a sweep file: what :func:`zerohm.sweeps.sweep_training` takes."""
+    """Content of a sweep file: what ``zerohm sweep`` takes."""
 
     fixed: dict[str, Any]
     grid: dict[str, list[Any]]

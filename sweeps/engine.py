@@ -15,11 +15,11 @@ from zerohm._errors import InputError
 from .cluster import cluster_engine
 from .collection import Collection
 from .evaluation import Engine, Task
-from .plan import Experiment, Plan, check_recognisable
+from .plan import Experiment, Plan, canonical, check_recognisable
 from .points import Points
 from .progress import Progress
 from .results import PathLike
-from .stopping import EnoughSeeds
+from .stopping import EnoughSeeds, check_rule
 from .store import FORMAT, Store
 from .workers import local_engine
 
@@ -103,6 +103,8 @@ def run(
     if stop is not None and not isinstance(stop, EnoughSeeds):
         raise InputError(f"stop must be an EnoughSeeds or None, not {stop!r}")
     plan = Plan.of(experiment, grid, fixed or {})
+    check_rule(plan, stop)
+    canonical(attributes or {}, "attributes")
     own = {**(attributes or {}), **plan.attributes(), **_kind(curves, stop)}
     if store is None:
         collection = Collection(plan, curves=curves, stop=stop, stored={}, errors={})
@@ -114,14 +116,13 @@ def run(
         archive = Store(store)
         if (finished := archive.finished(plan, own)) is not None:
             return finished
-        with archive.opened() as points:
+        with _engine(experiment, workers, client) as engine, archive.opened() as points:
             points.begin({**own, **_versions()})
             collection = Collection(
                 plan, curves=curves, stop=stop, stored=points.finished(plan.keys()), errors={}
             )
             try:
-                with _engine(experiment, workers, client) as engine:
-                    _run_points(collection, points, engine, progress)
+                _run_points(collection, points, engine, progress)
             except (KeyboardInterrupt, ConnectionError) as stopped:
                 archive.write(collection.dataset(points.attributes()))
                 raise type(stopped)(_kept(stopped, collection, archive)) from stopped

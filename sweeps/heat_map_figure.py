@@ -59,6 +59,8 @@ def heat_map(
     """
     if x == y:
         raise InputError(f"a heat map needs two different parameters, not {x!r} twice")
+    if "seed" in (x, y):
+        raise InputError("seed is no axis of a heat map, which shows the median over the seeds")
     values = select(ds, variable, x, y)
     no_further_dimension(values, x, y)
     label, scale = value_label(values)

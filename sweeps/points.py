@@ -114,7 +114,9 @@ class Points:
     def errors(self, keys: Collection[str]) -> dict[str, str]:
         """Messages of those of these points that failed."""
         wanted = set(keys)
-        return {row.key: row.error for row in self.rows() if row.error and row.key in wanted}
+        with _told(self.path):
+            failed = self._connection.execute("SELECT key, error FROM points WHERE error != ''")
+            return {key: error for key, error in failed if key in wanted}
 
     def begin(self, attributes: Mapping[str, Any]) -> None:
         """Note the sweep that the next points belong to, until :meth:`end`."""
@@ -129,7 +131,8 @@ class Points:
 
     def attributes(self) -> dict[str, Any]:
         """Attributes of the last sweep that began; empty if none did."""
-        return dict(self._noted("attributes") or {})
+        noted = self._noted("attributes")
+        return noted if isinstance(noted, dict) else {}
 
     def unfinished(self) -> bool:
         """Whether a sweep began whose whole is not in place."""
@@ -140,9 +143,13 @@ class Points:
         self._connection.execute("INSERT OR REPLACE INTO sweep VALUES (?, ?)", (name, text))
 
     def _noted(self, name: str) -> Any:
-        found = self._connection.execute("SELECT value FROM sweep WHERE name = ?", (name,))
-        row = found.fetchone()
-        return None if row is None else json.loads(row[0])
+        with _told(self.path):
+            found = self._connection.execute("SELECT value FROM sweep WHERE name = ?", (name,))
+            row = found.fetchone()
+        try:
+            return None if row is None else json.loads(row[0])
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{self.path} is damaged: {error}") from None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -25,7 +26,7 @@ def read(path: PathLike) -> xr.Dataset:
         raise InputError(f"{path} does not exist: give a sweep's store or a run's .nc file")
     try:
         dataset = _open(path)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file makes the libraries raise anything
         raise InputError(
             f"{path} is neither a sweep's zarr store nor a NetCDF file: {error}"
         ) from error
@@ -93,6 +94,8 @@ def _open(path: Path) -> xr.Dataset:
         with xr.open_zarr(path, consolidated=True) as opened:
             dataset = opened.load()
     else:
+        with h5py.File(path, "r"):  # h5netcdf leaves a traceback behind where this fails
+            pass
         dataset = xr.load_dataset(path, engine="h5netcdf")
     return with_strings(dataset.drop_encoding(), np.str_)
 

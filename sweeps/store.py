@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from zerohm._errors import InputError
 
-from .collection import collect
+from .collection import collect, description
 from .plan import Plan
 from .points import Points
 from .results import PathLike, check_writable, read, with_strings
@@ -53,7 +53,7 @@ class Store:
         if not self.path.exists():
             return None
         result = read(self.path)
-        if "grid" not in result.attrs:
+        if "grid" not in result.attrs or "error" not in result:
             raise InputError(f"store {self.path} holds no sweep: choose another path")
         if result.attrs.get("sweep_format") != FORMAT:
             raise InputError(
@@ -61,7 +61,7 @@ class Store:
                 f"{result.attrs['zerohm_version']}): it can be loaded, but not gone on with; "
                 "choose another store"
             )
-        stored = Plan.from_attributes(result.attrs)
+        stored, _, _ = description(result.attrs, f"store {self.path}")
         if stored.attributes() != plan.attributes() and not set(stored.keys()) <= set(plan.keys()):
             raise InputError(_other_sweep(self.path, stored, plan))
         same = attributes.items() <= result.attrs.items()

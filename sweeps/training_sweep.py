@@ -12,7 +12,7 @@ from .. import training
 from .engine import check_workers, run
 from .plan import Plan
 from .results import PathLike, check_writable
-from .stopping import EnoughSeeds
+from .stopping import EnoughSeeds, check_rule
 from .store import Store
 
 _SHARED = ("task", "split", "hidden", "validation")  # what a reference has in common with a run
@@ -55,8 +55,8 @@ def sweep_training(
     check_workers(workers)
     values = {name: list(points) for name, points in grid.items()}
     constant = dict(fixed or {})
-    _check_points(values, constant)
-    where = {"workers": workers, "client": client, "progress": progress}
+    _check_points(values, constant, stop)
+    where = {"workers": workers, "client": client, "stop": stop, "progress": progress}
     folder = None if store is None else Store(store).references
     baselines = _references(values, constant, references, folder, where)
     return run(
@@ -64,19 +64,22 @@ def sweep_training(
         values,
         fixed=constant,
         store=store,
-        stop=stop,
         attributes={"references": json.dumps(baselines)},
         **where,
     )
 
 
-def _check_points(grid: Mapping[str, list[Any]], fixed: Mapping[str, Any]) -> None:
+def _check_points(
+    grid: Mapping[str, list[Any]], fixed: Mapping[str, Any], stop: EnoughSeeds | None
+) -> None:
     """Refuse the whole sweep if it, or one of its points, is unusable.
 
     What is said of one seed holds for all: each seed is looked at once, and each combination of
     the other settings.
     """
-    points = Plan.of(training.experiment, grid, fixed).points()
+    plan = Plan.of(training.experiment, grid, fixed)
+    check_rule(plan, stop)
+    points = plan.points()
     first = points[0]
     for point in points:
         others_are_first = {**point, "seed": None} == {**first, "seed": None}
@@ -113,6 +116,8 @@ def _references(
             store=None if folder is None else folder / f"{method}.zarr",
             **where,
         )
-        found[_NAMES.get(method, method)] = float(np.median(result.deployed_accuracy))
+        accuracy = result.deployed_accuracy.values
+        if (known := accuracy[np.isfinite(accuracy)]).size:
+            found[_NAMES.get(method, method)] = float(np.median(known))
     task = training.prepare(**{**shared, "method": "backprop", "hardware": "digital"}).task
     return {**found, "chance": task.chance}

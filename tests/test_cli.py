@@ -255,3 +255,63 @@ def test_solve_refuses_what_is_no_array(tmp_path, circuit_files, capsys):
     misfit = ["--conductance", circuit_files[3], "--voltages", circuit_files[3]]
     assert main(["solve", *misfit, "--out", str(tmp_path / "c.npy")]) == 2
     assert "voltages" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt"])
+def test_train_writes_the_trained_network(tmp_path, suffix):
+    """What is read back gives the answers of the run's own parameters."""
+    pytest.importorskip({"onnx": "onnx", "pt": "torch"}[suffix])
+    out, weights = tmp_path / "run.nc", tmp_path / f"network.{suffix}"
+    assert main(short("--out", str(out), "--weights", str(weights))) == 0
+    kept = zo.sweeps.load(out).final_parameters.values
+    network = training.prepare(write_noise=0.02).network
+    read = {"onnx": training.interchange.load_onnx, "pt": training.interchange.load_state_dict}
+    assert np.array_equal(read[suffix](network, weights), kept)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--weights", "weights.h5"], "ends with .onnx or .pt"),
+        (
+            ["--weights", "n.onnx", "--method", "convolutional-node-perturbation"],
+            "other programs",
+        ),
+    ],
+)
+def test_weights_that_cannot_be_written_are_refused_before_training(
+    tmp_path, monkeypatch, capsys, extra, message
+):
+    """One message, no file."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--set", "passes=10", "network=cnn", *extra]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_results_are_exported_reported_and_merged(tmp_path, sweep_file, capsys):
+    """Each command leaves its file and names it; the merged store has both write noises."""
+    store = tmp_path / "results.zarr"
+    other = tmp_path / "more.toml"
+    other.write_text(SWEEP.replace("[0.02, 0.05]", "[0.03]"))
+    assert main(["sweep", str(sweep_file), "--store", str(store)]) == 0
+    assert main(["sweep", str(other), "--store", str(tmp_path / "more.zarr")]) == 0
+    merged = tmp_path / "merged.zarr"
+    assert main(["merge", str(store), str(tmp_path / "more.zarr"), "--into", str(merged)]) == 0
+    assert zo.sweeps.load(merged).write_noise.values.tolist() == [0.02, 0.03, 0.05]
+    for command, name in (("export", "a.csv"), ("export", "a.nc"), ("report", "a.html")):
+        assert main([command, str(merged), "--out", str(tmp_path / name)]) == 0
+        assert (tmp_path / name).stat().st_size > 100
+        assert name in capsys.readouterr().out
+    table = ["export", str(merged), "--out", str(tmp_path / "a.tex")]
+    assert main(table) == 2
+    assert main([*table, "--band", "quartiles"]) == 0
+    assert main(["figure", str(merged), "--kind", "heat-map", "--out", "x.pdf"]) == 2
+    assert "heat-map needs --x" in capsys.readouterr().err
+
+
+def test_the_schema_of_device_cards_is_printed(capsys):
+    """It is JSON, and the one that Python gives."""
+    assert main(["presets", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == zo.devices.card_schema()
+    assert main(["presets", "--schema", "--json"]) == 2

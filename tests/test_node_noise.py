@@ -262,7 +262,7 @@ def test_invisible_noise_is_refused_with_what_would_be_seen():
         first_step(least / 100)
 
 
-def test_noise_beyond_the_linear_regime_is_named():
+def test_noise_beyond_the_linear_regime_is_named(monkeypatch):
     """The warning states the measured bias; small noise gives none."""
     x = np.linspace(-1, 1, 6 * 64, dtype="f4").reshape(64, 6)
     batch = x, np.arange(64) % 4
@@ -274,6 +274,7 @@ def test_noise_beyond_the_linear_regime_is_named():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         first_step(0.003)
+    monkeypatch.setattr(node_noise, "LARGEST_BIAS", 0.1)
     with pytest.warns(NonlinearNoiseWarning, match=r"relative bias of [+-]\d+%"):
         first_step(0.9)
 

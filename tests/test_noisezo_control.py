@@ -13,7 +13,7 @@ from zerohm import InputError
 from zerohm._random import stream
 from zerohm.crossbar import ADC
 from zerohm.datasets import Task
-from zerohm.devices import Cell, ConstantNoise, Endurance, Faults, PolynomialNoise, StuckState
+from zerohm.devices import Cell, ConstantNoise, PolynomialNoise
 from zerohm.training import NoiseZO, fit, mlp
 from zerohm.training.credit import Reading, credited
 from zerohm.training.losses import cross_entropy
@@ -184,7 +184,7 @@ def test_only_the_block_is_written(block, sizes):
     """Blocks take turns, cover every weight once, and pay for their own cells only."""
     network = small()
     weights, x, labels = point(network)
-    method = NoiseZO(arrays="rewritten", block=block, blocks=2, learning_rate=1e-9)
+    method = NoiseZO(arrays="rewritten", block=block, block_count=2, learning_rate=1e-9)
     trainer = method.start(network, weights, rng=stream(2))
     covered, state = np.zeros(43, dtype=int), trainer._source._state
     for size in sizes:
@@ -466,30 +466,6 @@ def test_noise_that_the_converter_cannot_show():
 def test_settings_that_exclude_each_other(settings, message):
     with pytest.raises(ValueError, match=message):
         NoiseZO(**settings)
-
-
-def test_a_plan_beyond_the_endurance_is_refused():
-    """1000 passes are 500 writes of two arrays, 250 of two blocks, 125 with four batches each."""
-    network = small()
-    weights = point(network)[0]
-
-    def check(**settings):
-        method = NoiseZO(endurance_cycles=300, **settings)
-        method.start(network, weights, rng=stream(1)).check_plan(1000)
-
-    with pytest.raises(InputError, match=r"every cell 500 times, but endurance_cycles=300"):
-        check()
-    check(arrays="rewritten", block="layer")
-    check(batches_per_programming=4)
-
-
-def test_a_plan_beyond_the_life_of_the_cells_is_named():
-    outcome = Faults(low=StuckState(probability=1.0, conductance=50e-6))
-    endurance = Endurance(characteristic_cycles=100, weibull_shape=2.0, outcome=outcome)
-    network = small(cell(endurance=endurance))
-    trainer = NoiseZO().start(network, point(network)[0], rng=stream(1))
-    with pytest.warns(NoiseWarning, match=r"500 times, but 63 % .*'test' fail within 100"):
-        trainer.check_plan(1000)
 
 
 def test_relaxation_before_the_first_read_is_named():

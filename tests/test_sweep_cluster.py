@@ -166,15 +166,15 @@ def test_a_killed_worker_and_a_killed_scheduler_lose_nothing(tmp_path, calls):
         first = sweeps.run(slow, {"x": range(10)}, fixed=fixed, client=cluster.address, store=store)
         killer.join()
         np.testing.assert_array_equal(first.square, np.arange(10) ** 2)
-        assert sum(called(calls).values()) <= 11
+        assert sum(called(calls).values()) <= 14  # again: what only the killed worker knew
 
         killer = when_called(calls, 14, cluster.scheduler.kill)
-        with pytest.raises(ConnectionError, match=rf"{cluster.address} is lost; 1\d of 30 points"):
+        with pytest.raises(ConnectionError, match=rf"{cluster.address} is lost; \d+ of 30 points"):
             sweeps.run(slow, {"x": range(30)}, fixed=fixed, client=cluster.address, store=store)
         killer.join()
     partial = sweeps.load(store)
     kept = int(partial.square.notnull().sum())
-    assert 13 <= kept < 30
+    assert 10 <= kept < 30
     before = called(calls)
     whole = sweeps.run(slow, {"x": range(30)}, fixed=fixed, store=store)
     np.testing.assert_array_equal(whole.square, np.arange(30) ** 2)
@@ -197,11 +197,12 @@ def test_a_point_that_kills_workers_is_named(tmp_path):
     np.testing.assert_array_equal(result.square, [0, 1, 4, np.nan, 16, 25])
 
 
-def test_an_unreachable_scheduler_is_named_within_ten_seconds():
-    """Nobody listens there; and what is no address at all."""
+def test_an_unreachable_scheduler_is_named_within_ten_seconds(tmp_path):
+    """Nobody listens there; and what is no address at all. No file is made."""
     begin = time.monotonic()
     with pytest.raises(InputError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:9 "):
-        sweeps.run(product, GRID, client="tcp://127.0.0.1:9")
+        sweeps.run(product, GRID, client="tcp://127.0.0.1:9", store=tmp_path / "r.zarr")
+    assert not list(tmp_path.iterdir())
     assert time.monotonic() - begin < 12
     for client, message in (
         ("nonsense", "no address"),

@@ -329,3 +329,59 @@ def test_unwritable_paths_are_found_before_the_work(tmp_path):
         sweeps.check_writable(tmp_path / too_long)
     sweeps.check_writable(tmp_path / "run.nc")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_without_a_terminal_the_progress_is_logged(shown, caplog, monkeypatch):
+    """Points done, time spent and time remaining; nothing at all if it is not wanted."""
+    monkeypatch.setattr("zerohm.sweeps.progress._FIRST", 0)
+    monkeypatch.setattr("zerohm.sweeps.progress._BETWEEN", 0)
+    monkeypatch.setattr("zerohm.sweeps.progress._clock", lambda seconds: "some time")
+    with caplog.at_level("INFO", logger="zerohm.sweeps"):
+        sweeps.run(experiment, {"write_noise": [0.1], "seed": range(3)}, progress=shown)
+    lines = [f"{n} of 3 points, some time elapsed, some time remaining" for n in (1, 2, 3, 3)]
+    assert caplog.messages == (lines if shown else [])
+
+
+def test_a_log_has_a_first_line_after_ten_seconds_and_two_a_minute(caplog, monkeypatch):
+    """Whatever the number of points; and one at the end."""
+    clock = iter(range(1000))
+    monkeypatch.setattr("zerohm.sweeps.progress.time.monotonic", lambda: next(clock))
+    with (
+        caplog.at_level("INFO", logger="zerohm.sweeps"),
+        sweeps.progress.Progress(100, done=0, shown=True) as progress,
+    ):
+        for _ in range(90):
+            progress.advance()
+    done = [int(message.split()[0]) for message in caplog.messages]
+    assert done == [10, 40, 70, 90]
+    assert caplog.messages[0] == "10 of 100 points, 0:00:10 elapsed, 0:01:30 remaining"
+
+
+def test_a_point_can_end_in_any_way_and_its_message_is_kept(tmp_path):
+    """Exits, messages that no file could hold, and ones that are longer than anybody reads."""
+    errors = [SystemExit(3), ValueError("a\0b\udcff"), ValueError("x" * 10**6), ArithmeticError()]
+
+    def failing(x):
+        raise errors[x]
+
+    with pytest.warns(sweeps.SweepWarning, match="4 of 4 points failed"):
+        result = sweeps.run(failing, {"x": range(4)}, store=tmp_path / "r.zarr")
+    said = sweeps.load(tmp_path / "r.zarr").error.values.tolist()
+    assert said == result.error.values.tolist()
+    assert said[:2] == ["SystemExit: 3", "ValueError: ab?"]
+    assert said[2].startswith("ValueError: xxx")
+    assert len(said[2]) < 1100
+    assert said[3] == "ArithmeticError: "
+
+
+def test_an_experiment_that_cannot_be_sent_is_refused(tmp_path):
+    """Open files stay in their process."""
+    with (tmp_path / "open").open("w") as file:
+
+        def writes(x):
+            file.write(str(x))
+            return xr.Dataset({"y": x})
+
+        with pytest.raises(InputError, match="cannot be sent to other processes"):
+            sweeps.run(writes, {"x": [1]}, workers=2)

@@ -1,5 +1,6 @@
 """Networks on hardware and the methods that train them."""
 
+from . import energy as energy
 from . import interchange as interchange
 from .backprop import Backprop as Backprop
 from .deepzero import DeepZero as DeepZero
@@ -18,6 +19,8 @@ from .linear import LinearClassifier as LinearClassifier
 from .mezo import MeZO as MeZO
 from .network import Network as Network
 from .network import mlp as mlp
+from .node_noise import NodeNoise as NodeNoise
+from .node_noise import NonlinearNoiseWarning as NonlinearNoiseWarning
 from .node_perturbation import NodePerturbation as NodePerturbation
 from .noisezo import NoiseZO as NoiseZO
 from .protocol import Method as Method
@@ -30,3 +33,5 @@ from .run import fit as fit
 from .sparse_mezo import SparseMeZO as SparseMeZO
 from .spsa import SPSA as SPSA
 from .substrates import HARDWARE as HARDWARE
+from .wear import Disturbance as Disturbance
+from .wear import EnduranceWarning as EnduranceWarning

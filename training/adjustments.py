@@ -38,4 +38,4 @@ def adjusted(settings: T, path: str, value: Any) -> T:
                 f"{name} of {kind} is {inner!r} and has no field {rest!r}: choose a device that has"
             )
         value = adjusted(inner, rest, value)
-    return checked(partial(replace, settings), kind, **{name: value})  # type: ignore[arg-type]
+    return checked(partial(replace, settings), kind, **{name: value})  # type: ignore[type-var]

@@ -33,6 +33,7 @@ from .last_layer import LastLayer
 from .linear import LinearClassifier
 from .mezo import MeZO
 from .network import mlp
+from .node_noise import NodeNoise
 from .node_perturbation import NodePerturbation
 from .noisezo import NoiseZO
 from .protocol import Method, Trainable
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 METHODS: dict[str, type[Any]] = {
     "noisezo": NoiseZO,
+    "node-noise": NodeNoise,
     "quantized-zo": QuantizedZO,
     "mezo": MeZO,
     "sparse-mezo": SparseMeZO,

@@ -187,8 +187,8 @@ class Network:
             ]
         )
 
-    def tightened(self, factors: Sequence[float]) -> "Network":
-        """The same network with each layer verified to a narrower band."""
+    def tightened(self, factors: Sequence[float | Array]) -> "Network":
+        """The same network with each layer verified to narrower bands, one or one per weight."""
         layers = [
             replace(layer, hardware=layer.hardware.tightened(factor))
             for layer, factor in zip(self.layers, factors, strict=True)

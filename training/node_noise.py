@@ -67,7 +67,7 @@ MOVED_CODES = 0.01
 MOVING_NOISE = 0.1
 """Noise in steps of a converter that moves about one code in ten: 2σ/√π of a uniform phase."""
 
-LARGEST_BIAS = 0.1
+LARGEST_BIAS = 0.2
 """Relative bias of the loss difference beyond which :class:`NonlinearNoiseWarning` is given."""
 
 _GAIN_RATE = np.float32(0.01)

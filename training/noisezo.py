@@ -39,7 +39,6 @@ from .protocol import Batches
 from .write_noise_arrays import Block, FreshArrays, Measurement, RewrittenArray
 from .write_noise_control import (
     Bands,
-    check_endurance,
     equalized,
     layer_noise,
     matched,
@@ -70,7 +69,7 @@ class NoiseZO:
     arrays : "dual", "rewritten" (one array, before and after a block is written again) or "single"
         (one array against the running mean of its loss).
     block : what a "rewritten" array writes anew in one step: the "network", one "layer", or one
-        of ``blocks`` interleaved sets of word "lines" or "cells".
+        of ``block_count`` interleaved sets of word "lines" or "cells".
     credit : which samples' losses count for a cell: the whole "batch", those that drive its word
         line ("lines"), or among these those for which its node is on ("cells").
     exact_last_layer : train the last layer by the gradient that the forward passes give exactly,
@@ -98,7 +97,7 @@ class NoiseZO:
     steps_per_solution: Annotated[int, Field(ge=0)] = 20
     arrays: Literal["dual", "rewritten", "single"] = "dual"
     block: Block = "network"
-    blocks: Annotated[int, Field(ge=1)] = 4
+    block_count: Annotated[int, Field(ge=1)] = 4
     credit: Credit = "batch"
     exact_last_layer: bool = False
     last_layer_rate: Annotated[float, Field(gt=0)] = 1.0
@@ -207,18 +206,6 @@ class NoiseZOTrainer:
         """What the arrays have done."""
         return self._source.ledger
 
-    def check_plan(self, passes: int) -> None:
-        """Hold the programming events of a budget of passes against the cells' endurance.
-
-        Raises
-        ------
-        InputError : more per cell than ``endurance_cycles``.
-        """
-        events = passes / self._passes_per_event
-        if isinstance(self._source, RewrittenArray):
-            events /= self._source.blocks
-        check_endurance(self.network, events, self._settings.endurance_cycles)
-
     def step(self, batches: Batches, progress: float) -> float:
         """Program, run the mini-batches, read back, update the master copy."""
         if self._steps == 0:
@@ -244,7 +231,7 @@ class NoiseZOTrainer:
         settings = self._settings
         if settings.arrays == "rewritten":
             return RewrittenArray(
-                self.network, self.parameters, settings.block, settings.blocks, rng=self._rng
+                self.network, self.parameters, settings.block, settings.block_count, rng=self._rng
             )
         return FreshArrays(
             1 if settings.arrays == "single" else 2,

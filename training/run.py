@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ..crossbar import PARTS
 from ..datasets import Task
 from .losses import Labels, accuracy
 from .protocol import Batches, Method, Trainable, Trainer
+from .wear import Disturbance, Use, check_plan
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,6 +43,7 @@ _COUNTERS = {
     "dac_saturations": ("1", "Digital-to-analog conversions beyond full scale"),
     "adc_saturations": ("1", "Analog-to-digital conversions beyond full scale"),
     "clipped_cells": ("1", "Programming events that ended at the device's own limit"),
+    "failed_cells": ("1", "Cells that cannot be programmed: made so, worn out or damaged"),
     "hardware_time": ("s", "Time that the hardware was busy"),
 }
 
@@ -59,6 +62,7 @@ def fit(
     batch: int = 128,
     evaluations: int = 20,
     deployments: int = 5,
+    disturbances: Sequence[Disturbance] = (),
     config: dict[str, Any] | None = None,
     keep_parameters: bool = False,
     progress: bool = True,
@@ -72,7 +76,9 @@ def fit(
     passes : budget of forward passes of one mini-batch.
     batch : samples in a mini-batch, drawn with replacement.
     evaluations : number of records along the run, the last one at its end.
-    deployments : fresh programmings of the final hardware that each record averages over.
+    deployments : fresh programmings of the final hardware that each record averages over; of the
+        run's own chip, as worn as it is by then, where cells differ by fabrication or fail.
+    disturbances : cells that fail during the run.
     config : further settings to keep with the result.
     keep_parameters : also record the trained parameters, ``final_parameters`` over ``parameter``.
     progress : show a progress bar on a terminal.
@@ -87,7 +93,8 @@ def fit(
     Raises
     ------
     InputError : a budget, batch or number of records below 1, a network or a method that does
-        not fit the task, or a method that cannot use the hardware.
+        not fit the task, a method that cannot use the hardware or that may not write it so often,
+        or disturbances of hardware without cells.
     TrainingDiverged : the loss or a weight is not finite any more.
 
     Examples
@@ -103,8 +110,10 @@ def fit(
         network, task, passes=passes, batch=batch, evaluations=evaluations, deployments=deployments
     )
     _check_prediction(method, task)
+    check_plan(network, method, task, passes=passes)
+    use = Use(network, disturbances, seed)
     initial = network.initial_parameters(stream(seed, "initial parameters"))
-    trainer = method.start(network, initial, rng=stream(seed, "training"))
+    trainer = method.start(use.network, initial, rng=stream(seed, "training"))
     batches = _mini_batches(task, batch, stream(seed, "mini-batches"))
     records: list[dict[str, Any]] = []
     losses: list[float] = []
@@ -113,6 +122,7 @@ def fit(
     with tqdm(total=passes, desc=title, unit="pass", delay=2, disable=_hidden(progress)) as bar:
         while trainer.forward_passes < passes:
             before = trainer.forward_passes
+            use.disturb(before / passes)
             with np.errstate(over="ignore", invalid="ignore"):  # what diverges is said below
                 losses.append(trainer.step(batches, before / passes))
             _require_finite(losses[-1], trainer, method)
@@ -122,7 +132,8 @@ def fit(
                 mean_loss = float(np.mean(losses))
                 rng = stream(seed, "evaluation", steps)
                 record = {"step": steps, "train_loss": mean_loss, **_totals(trainer, batch)}
-                records.append({**record, **_test(trainer, task, deployments, rng)})
+                record["failed_cells"] = use.failed_cells
+                records.append({**record, **_test(trainer, task, use, deployments, rng)})
                 losses = []
     attributes = {
         "method": method.name,
@@ -141,16 +152,17 @@ def fit(
                 "batch": batch,
                 "evaluations": evaluations,
                 "deployments": deployments,
+                **({"disturbances": [asdict(d) for d in disturbances]} if disturbances else {}),
                 **(config or {}),
             }
         ),
     }
     scores = _COEFFICIENTS if task.regression else _ACCURACIES
-    record = _dataset(records, scores | _COUNTERS, attributes)
+    result = _dataset(records, scores | _COUNTERS, attributes)
     if keep_parameters:
         described = {"units": "1", "long_name": "Parameters of the trained network"}
-        record["final_parameters"] = ("parameter", trainer.parameters.copy(), described)
-    return record
+        result["final_parameters"] = ("parameter", trainer.parameters.copy(), described)
+    return result
 
 
 def r_squared(predictions: Array, targets: Array) -> Array:
@@ -243,11 +255,12 @@ def _totals(trainer: Trainer, batch: int) -> dict[str, Any]:
     }
 
 
-def _test(trainer: Trainer, task: Task, copies: int, rng: Generator) -> dict[str, float]:
+def _test(
+    trainer: Trainer, task: Task, use: Use, deployments: int, rng: Generator
+) -> dict[str, float]:
     """Test accuracy or R² of the master copy, and on hardware programmed with it afresh."""
     network, parameters = trainer.network, trainer.parameters
-    deployed = network.program(parameters, rng=rng, copies=copies)
-    logits = deployed.forward(task.test_inputs, rng=rng)
+    logits = use.answers(trainer, task.test_inputs, deployments=deployments, rng=rng)
     ideal = network.ideal_logits(parameters, task.test_inputs)
     names, score = (_COEFFICIENTS, r_squared) if task.regression else (_ACCURACIES, accuracy)
     scores = [np.mean(score(answers, task.test_labels)) for answers in (logits, ideal)]

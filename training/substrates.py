@@ -28,6 +28,9 @@ HARDWARE: dict[str, tuple[str, ...]] = {
         "wire_resistance",
         "settling_time",
         "running_clock",
+        "stuck_fraction",
+        "window_spread",
+        "characteristic_cycles",
         "chip",
     ),
     "photonic": (
@@ -63,6 +66,8 @@ class Substrate:
     wire_resistance : Ω per wire segment.
     settling_time : s between programming and first use, in which cells relax.
     running_clock : products and read-backs take their time, in which cells move on.
+    stuck_fraction, window_spread, characteristic_cycles : cells that are stuck, have a window of
+        their own or wear out, see :func:`zerohm.devices.flawed`; unset, those of the device.
     chip : which chip, the seed of what its fabrication left to chance.
     phase_noise : rad, of every phase in every programming; unset, 0.01.
     phase_bits : of the drivers of the phase shifters; unset, continuous.
@@ -84,6 +89,9 @@ class Substrate:
     wire_resistance: Annotated[float, Field(ge=0)] | None = None
     settling_time: Annotated[float, Field(ge=0)] | None = None
     running_clock: bool | None = None
+    stuck_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
+    window_spread: Annotated[float, Field(ge=0)] | None = None
+    characteristic_cycles: Annotated[float, Field(gt=0)] | None = None
     chip: Annotated[int, Field(ge=0)] | None = None
     phase_noise: Annotated[float, Field(ge=0)] | None = None
     phase_bits: Annotated[int, Field(ge=1, le=24)] | None = None
@@ -116,6 +124,12 @@ class Substrate:
     def _rram(self) -> Hardware:
         cell = devices.find(self.device or "Wan2022").with_noise(
             write=self.write_noise, read=self.read_noise, read_back=self.readback_noise
+        )
+        cell = devices.flawed(
+            cell,
+            stuck_fraction=self.stuck_fraction,
+            window_spread=self.window_spread,
+            characteristic_cycles=self.characteristic_cycles,
         )
         return rram(
             cell,

@@ -14,7 +14,6 @@ Which target, and how a run measures what it needs for that, is in
 
 import math
 import warnings
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -81,7 +80,7 @@ def narrowed(network: Network, parameters: Array, target: float, bands: Bands) -
     ------
     InputError : hardware whose weights have no cells of their own.
     """
-    factors = []
+    factors: list[float | Array] = []
     for layer, std in zip(
         network.layers, network.matrices(network.write_noise(parameters).std), strict=True
     ):
@@ -89,11 +88,7 @@ def narrowed(network: Network, parameters: Array, target: float, bands: Bands) -
         if bands == "line":
             std = np.sqrt(np.mean(np.square(std), axis=0, keepdims=True))
         factors.append(np.divide(target, std, out=np.ones_like(std), where=std > target))
-    layers = [
-        replace(layer, hardware=layer.hardware.tightened(factor))
-        for layer, factor in zip(network.layers, factors, strict=True)
-    ]
-    return replace(network, layers=tuple(layers))
+    return network.tightened(factors)
 
 
 def matched(sensitivity: list[float], *, narrowest: float) -> list[float]:
@@ -173,29 +168,3 @@ def _require_cells(hardware: object) -> None:
             f"bands of single weights need cells of their own: hardware {name!r} has none, "
             "use rram, or bands='layer'"
         )
-
-
-def check_endurance(network: Network, planned: float, budget: int | None) -> None:
-    """Refuse more programming events per cell than the budget, warn beyond the cells' lifetime.
-
-    Raises
-    ------
-    InputError : more events than the budget.
-    """
-    if budget is not None and planned > budget:
-        raise InputError(
-            f"the plan writes every cell {planned:.4g} times, but endurance_cycles={budget}: "
-            "raise batches_per_programming, rewrite smaller blocks, or plan fewer passes"
-        )
-    for layer in network.layers:
-        if not isinstance(layer.hardware, RRAMHardware) or layer.hardware.cell.endurance is None:
-            continue
-        cell, lifetime = layer.hardware.cell, layer.hardware.cell.endurance.characteristic_cycles
-        if planned > lifetime:
-            warnings.warn(
-                f"the plan writes every cell {planned:.4g} times, but 63 % of the cells of "
-                f"{cell.name!r} fail within {lifetime:.4g}: training goes on with what is left",
-                NoiseWarning,
-                stacklevel=4,
-            )
-            return

@@ -124,7 +124,10 @@ def _open_file(path: Path) -> File:
         raise InputError(f"{path} is empty: it needs a header and rows")
     blank, line = first
     separator = next((mark for mark in "\t;," if mark in line), ",")
-    fields = [field.strip() for field in next(csv.reader([line], delimiter=separator))]
+    try:
+        fields = [field.strip() for field in next(csv.reader([line], delimiter=separator))]
+    except csv.Error as error:
+        raise InputError(f"cannot read the first line of {path}: {error}") from None
     has_header = not all(_is_number(field) for field in fields)
     return File(
         header=fields if has_header else [str(number + 1) for number in range(len(fields))],

@@ -94,5 +94,5 @@ def load_shifters(path: str | os.PathLike[str]) -> PhaseShifterArray:
             half_wave_power=card["half_wave_power_W"],
             offset=card["offset_rad"],
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{path} does not hold phase shifters: {error}") from None

@@ -1,5 +1,6 @@
 """Commands about circuits."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,13 @@ def solve(
 
 
 def _read_array(path: Path) -> NDArray[np.floating[Any]]:
-    """A numeric .npy file."""
+    """A numeric .npy file; mapped, so that no more is asked for than the file holds."""
     try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of files that Python 2 wrote
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # the parser of headers raises errors of many kinds
         raise InputError(f"cannot read {path} as an array file (.npy): {error}") from None
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         raise InputError(f"{path} must hold one array of real numbers")
-    return values.astype(np.float64)
+    return np.array(values, dtype=np.float64)

@@ -55,7 +55,7 @@ def figure(
     from zerohm import sweeps
 
     choose("kind of figure", kind, sweeps.FIGURES)
-    given = {"x": x, "y": y, "variable": variable}
+    given: dict[str, Any] = {"x": x, "y": y, "variable": variable}
     given |= {"band": band, "confidence": confidence, "scale": scale}
     options = _options(kind, sweeps.FIGURES[kind], given)
     axes = sweeps.FIGURES[kind](sweeps.load(result), **options, columns=columns)

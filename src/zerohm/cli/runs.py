@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from zerohm._errors import InputError
 
 from .application import app
+
+if TYPE_CHECKING:
+    from zerohm.training.interchange import Exchangeable
 
 Settings = Annotated[list[str], Parameter(consume_multiple=True, negative=())]
 
@@ -73,12 +76,10 @@ def train(
         settings["device"] = device
     settings |= _parse_settings(set_, taken=settings)
     sweeps.check_writable(out)
-    if weights is not None:
-        _check_weights(weights)
+    network = None if weights is None else _exchangeable(weights, settings)
     run = training.experiment(progress=True, keep_parameters=weights is not None, **settings)
     sweeps.save(run, out)
-    if weights is not None:
-        network = training.prepare(**settings).network
+    if weights is not None and network is not None:
         training.interchange.WRITERS[weights.suffix](network, run.final_parameters.values, weights)
     last = run.isel(step=-1)
     deployed, master = _scores(last)
@@ -89,14 +90,21 @@ def train(
     )
 
 
-def _check_weights(path: Path) -> None:
-    """Refuse a file for weights before the training that would end in it."""
-    from zerohm import sweeps
-    from zerohm.training import interchange
+def _exchangeable(path: Path, settings: dict[str, Any]) -> "Exchangeable":
+    """The network whose weights this file shall hold, refused before its training."""
+    from zerohm import sweeps, training
+    from zerohm.training.interchange import WRITERS, Exchangeable
 
-    if path.suffix not in interchange.WRITERS:
+    if path.suffix not in WRITERS:
         raise InputError(f"--weights {path}: give a name that ends with .onnx or .pt")
     sweeps.check_writable(path)
+    network = training.prepare(**settings).network
+    if not isinstance(network, Exchangeable):
+        raise InputError(
+            f"--weights {path}: other programs know perceptrons and floating-point convolutional "
+            f"networks, not {type(network).__name__}"
+        )
+    return network
 
 
 def _scores(record: Any) -> tuple[str, str]:

@@ -1,0 +1,410 @@
+"""Harvests of noise against noise with a memory: two tables and a figure.
+
+Every cell has write noise, and a fluctuation of the same variance: white, with a correlation time
+around the time of a pass, 1/f, relaxation, or drift; and cells of technology B (Levy2024-B) are
+compared with cells of the same variance whose noise is white.
+
+``estimates``: length of the mean estimate along the exact gradient, its variance, and the share of
+the fluctuation that a harvest sees. ``accuracy``: digits, 64-32-10, deployed accuracy. Finished
+runs are kept in the store.
+
+    python benchmarks/noise_in_time.py estimates
+    python benchmarks/noise_in_time.py accuracy --store noise_in_time --seeds 3
+    python benchmarks/noise_in_time.py figure --store noise_in_time
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.random import Generator
+
+from zerohm import InputError, datasets, devices, sweeps, training
+from zerohm._arrays import Array
+from zerohm._figures import PaperFigure, paper
+from zerohm._random import stream
+from zerohm.devices import (
+    Cell,
+    ConstantNoise,
+    FlickerNoise,
+    PolynomialNoise,
+    PowerLawDrift,
+    Relaxation,
+    StateTable,
+    TelegraphNoise,
+)
+from zerohm.mapping import Programmed, RRAMHardware, rram
+from zerohm.training import Method, Network, NoiseZO, mlp
+from zerohm.training.estimators import Observation, covariance
+from zerohm.training.losses import cross_entropy
+from zerohm.training.node_noise import NodeNoise, NodeNoiseTrainer
+from zerohm.training.node_noise_estimator import own_noise
+from zerohm.training.write_noise_statistics import CrossCovariance
+
+LOW, HIGH = 50e-6, 100e-6  # S: far from the floor, where nothing clips
+READ = 100e-9  # s, one input vector: the read cycle of a crossbar
+DRIFT_GAIN = 0.8
+
+# --------------------------------------------------------------------------------------------
+# Noise processes of one variance
+
+
+@dataclass(frozen=True)
+class Process:
+    """Cells, and how long they settle before their first use."""
+
+    cell: Cell
+    settling_time: float = 0.0
+
+
+def plain(sigma: float) -> Cell:
+    """Write noise of a standard deviation (S), the same in all states."""
+    return Cell(
+        name="plain",
+        conductance_min=LOW,
+        conductance_max=HIGH,
+        write_noise=ConstantNoise(sigma=sigma),
+    )
+
+
+def relative(value: float, power: int = 1) -> StateTable:
+    """A relative amplitude, such that value = amplitude · G^power in every state."""
+    states = np.geomspace(LOW / 2, 2 * HIGH, 65)
+    return StateTable(
+        conductance=tuple(states.tolist()),
+        values=tuple((value / states**power).tolist()),
+        interpolation="logarithmic",
+    )
+
+
+def telegraph(sigma: float, correlation_time: float) -> TelegraphNoise:
+    """One symmetric trap: its two levels are 2σ apart."""
+    dwell = 2 * correlation_time
+    return TelegraphNoise(
+        amplitude=relative(2 * sigma), capture_time_s=dwell, emission_time_s=dwell
+    )
+
+
+def flicker(sigma: float, pass_time: float) -> FlickerNoise:
+    """1/f noise over three decades on either side of a pass."""
+    middle = 1 / (2 * math.pi * pass_time)
+    return FlickerNoise(
+        amplitude=relative(sigma**2 / math.log(1e6), power=2),
+        frequency_min=1e-3 * middle,
+        frequency_max=1e3 * middle,
+    )
+
+
+def processes(sigma: float, pass_time: float) -> dict[str, Process]:
+    """Write noise and a fluctuation, both of standard deviation ``sigma`` (S), by name."""
+    cell, settled = plain(sigma), 1e4 * pass_time
+    decade = Relaxation(variance_per_decade=sigma**2, onset_s=pass_time / 9)
+    found = {
+        "none": Process(cell),
+        "white": Process(replace(cell, read_noise=ConstantNoise(sigma=sigma))),
+    }
+    for ratio in (0.1, 1.0, 10.0, 100.0):
+        noise = telegraph(sigma, ratio * pass_time)
+        found[f"telegraph {ratio:g}"] = Process(replace(cell, telegraph_noise=noise), settled)
+    found |= {
+        "telegraph 100, not settled": Process(found["telegraph 100"].cell),
+        "1/f": Process(replace(cell, flicker_noise=flicker(sigma, pass_time)), settled),
+        "relaxation before": Process(
+            replace(cell, relaxation=replace(decade, onset_s=settled / 9)), settled
+        ),
+        "relaxation after": Process(replace(cell, relaxation=decade)),
+        "drift": Process(
+            replace(
+                cell,
+                drift=PowerLawDrift(
+                    exponent_mean=-math.log10(DRIFT_GAIN), onset_s=pass_time / 9
+                ),
+            )
+        ),
+    }
+    return found
+
+
+TECHNOLOGY_B = "Levy2024-B"
+
+
+def technology_b(settling_time: float) -> Process:
+    """The preset: write noise, relaxation, 1/f and white read noise."""
+    return Process(devices.preset(TECHNOLOGY_B), settling_time)
+
+
+def white_b(settling_time: float) -> Process:
+    """Cells of technology B whose write noise has the variance of all that moves until then.
+
+    Its standard deviation is a polynomial of degree 12 in the conductance, least squares.
+    """
+    cell = devices.preset(TECHNOLOGY_B)
+    assert cell.relaxation is not None
+    assert cell.flicker_noise is not None
+    states = np.linspace(cell.conductance_min, cell.conductance_max, 500)
+    decades = math.log10(1 + settling_time / cell.relaxation.onset_s)
+    table = cell.relaxation.variance_per_decade
+    assert isinstance(table, StateTable)
+    variance = cell.write_noise.std(states) ** 2 + decades * table(states)
+    noise = cell.flicker_noise
+    variance += 2 * (noise.autocovariance(0, states) - noise.autocovariance(settling_time, states))
+    fit = np.polynomial.Polynomial.fit(states / 1e-6, np.sqrt(variance) / 1e-6, 12)
+    law = PolynomialNoise(
+        coefficients=tuple(fit.convert().coef.tolist()), scale=1e-6, reference=1e-6
+    )
+    return Process(
+        replace(cell, write_noise=law, relaxation=None, flicker_noise=None), settling_time
+    )
+
+
+# --------------------------------------------------------------------------------------------
+# Harvests
+
+
+class InTurn(NodeNoiseTrainer):
+    """Node noise of one array whose second pass is read after the first one has taken its time."""
+
+    def _read_twice(self, state: Programmed, signal: Array) -> Array:
+        both = signal if signal.ndim == 3 else (signal, signal)
+        return np.stack([state.apply(one, rng=self._rng) for one in both])
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeNoiseInTurn(NodeNoise):
+    """:class:`NodeNoise` of one array that takes its passes in turn."""
+
+    def start(self, network: Network, parameters: Array, *, rng: Generator) -> InTurn:
+        return InTurn(self, network, parameters, rng)
+
+
+_CELLS: dict[str, Any] = {"credit": "cells", "learning_rate": 0.04}
+HARVESTS: dict[str, Method] = {
+    "dual": NoiseZO(**_CELLS),
+    "dual, cross-covariance": NoiseZO(**_CELLS, cross_covariance=True),
+    "dual, running means": NoiseZO(**_CELLS, running_means=100),
+    "single": NoiseZO(arrays="single", running_means=100, credit="cells", learning_rate=0.01),
+    "nodes, two arrays": NodeNoise(arrays=2),
+    "nodes, one array": NodeNoise(arrays=1),
+    "nodes, one array in turn": NodeNoiseInTurn(arrays=1),
+}
+
+
+def hardware(process: Process, **options: object) -> RRAMHardware:
+    """Arrays whose operations take their time."""
+    return rram(process.cell, settling_time=process.settling_time, running_clock=True, **options)
+
+
+# --------------------------------------------------------------------------------------------
+# Estimates: the mean against the exact gradient
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A small network after some training, its data, and its exact gradient (d,)."""
+
+    network: Network
+    weights: Array
+    x: Array
+    labels: Array
+    gradient: Array
+
+
+SAMPLES = 32
+
+
+def problem(process: Process) -> Problem:
+    """6-8-4, tanh, with exact converters."""
+    network = mlp(
+        [6, 8, 4],
+        hardware=hardware(process, dac=None, adc=None, precision="float64"),
+        activation="tanh",
+        input_limit=4.0,
+    )
+    rng = stream(1, "data")
+    labels = np.arange(SAMPLES) % 4
+    centres = rng.standard_normal((4, 6))
+    x = np.clip(0.5 * (centres[labels] + 0.5 * rng.standard_normal((SAMPLES, 6))), -4, 4)
+    weights = network.initial_parameters(rng).astype(float)
+    for _ in range(30):
+        weights -= 0.3 * network.gradient(weights, x, labels)[1]
+    return Problem(network, weights, x, labels, network.gradient(weights, x, labels)[1])
+
+
+def write_noise_estimates(
+    case: Problem, pairs: int, *, bracketed: bool, seed: int, chunk: int = 2000
+) -> Array:
+    """Estimates (pairs, d) from pairs of arrays; ``bracketed`` measures the covariance."""
+    blocks = range(math.ceil(pairs / chunk))
+    return np.concatenate(
+        [_of_pairs(case, chunk, bracketed, stream(seed, block)) for block in blocks]
+    )
+
+
+def _of_pairs(case: Problem, pairs: int, bracketed: bool, rng: Generator) -> Array:
+    state = case.network.program(case.weights, rng=rng, copies=2 * pairs)
+
+    def read_back() -> Array:
+        return state.read_back(rng=rng).reshape(2, pairs, -1)
+
+    earlier = read_back() if bracketed else None
+    losses = cross_entropy(state.forward(case.x, rng=rng), case.labels).reshape(2, pairs)
+    read = read_back()
+    noise = case.network.write_noise(case.weights)
+    if earlier is not None:
+        measured = CrossCovariance(memory=pairs)
+        for one, other in zip(earlier[0] - earlier[1], read[0] - read[1], strict=True):
+            gains = measured.gains(case.network, one, other, 2 * np.square(noise.std))
+        noise, read = replace(noise, std=noise.std * np.sqrt(gains)), (earlier + read) / 2
+    return covariance(
+        Observation(
+            loss_difference=losses[0] - losses[1],
+            written=case.weights,
+            read_back=read,
+            write_noise=noise,
+            read_back_std=np.zeros(()),
+        )
+    )
+
+
+def node_noise_estimates(
+    case: Problem, method: NodeNoise, draws: int, *, seed: int, repeats: int = 1
+) -> tuple[Array, float]:
+    """Estimates (draws, d), and the mean square of the noise of the first layer's nodes."""
+    trainer = replace(method, foresight_rate=0.0).start(
+        case.network, case.weights, rng=stream(seed)
+    )
+    x, labels = np.tile(case.x, (repeats, 1)), np.tile(case.labels, repeats)
+    estimates, power = [], 0.0
+    for _ in range(draws):
+        trainer.program()
+        inputs, nodes = trainer._two_passes(x)
+        losses = training.node_noise.sample_losses(nodes[-1], labels)
+        estimates.append(trainer._gradient(inputs, nodes, losses, labels))
+        noise = own_noise(inputs, nodes, case.network.matrices(case.weights))
+        power += float(np.mean(np.square(noise[0]))) / draws
+    return np.array(estimates), power
+
+
+def slope(estimates: Array, gradient: Array) -> tuple[float, float]:
+    """Mean of ĝ·g/|g|² and its standard error."""
+    slopes = estimates @ gradient / (gradient @ gradient)
+    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(slopes)))
+
+
+def misdirection(estimates: Array, gradient: Array) -> tuple[float, float]:
+    """cos of the mean to the gradient, and tan² of that angle over what the variance leaves."""
+    mean, power = estimates.mean(axis=0), gradient @ gradient
+    cosine = float(mean @ gradient / math.sqrt(power * (mean @ mean)))
+    along = float(mean @ gradient / power)
+    variance = float(np.square(estimates - mean).sum()) / (len(estimates) - 1)
+    floor = variance / (len(estimates) * power * along**2)
+    return cosine, (1 / cosine**2 - 1) / floor
+
+
+def print_estimates(pairs: int, draws: int) -> None:
+    """One line per process and harvest."""
+    sigma, pass_time = 0.005 * (HIGH - LOW), SAMPLES * READ
+    print(f"{'process':28} {'harvest':26} {'slope':>14} {'cosine':>7} {'over floor':>10} {'E|g|^2':>7}")
+    power: dict[str, float] = {}
+    for name, process in processes(sigma, pass_time).items():
+        case = problem(process)
+
+        def line(harvest: str, estimates: Array, extra: str = "") -> None:
+            length, error = slope(estimates, case.gradient)
+            cosine, excess = misdirection(estimates, case.gradient)
+            size = np.square(estimates).sum(axis=1).mean() / (
+                len(case.gradient) * (case.gradient @ case.gradient)
+            )
+            print(
+                f"{name:28} {harvest:26} {length:6.3f} ± {error:.3f} {cosine:7.3f} "
+                f"{excess:10.2f} {size:7.2f} {extra}",
+                flush=True,
+            )
+
+        for bracketed in (False, True):
+            harvest = "dual, cross-covariance" if bracketed else "dual"
+            line(harvest, write_noise_estimates(case, pairs, bracketed=bracketed, seed=1))
+        for harvest in ("nodes, two arrays", "nodes, one array", "nodes, one array in turn"):
+            method = HARVESTS[harvest]
+            assert isinstance(method, NodeNoise)
+            estimates, power[harvest + name] = node_noise_estimates(case, method, draws, seed=2)
+            if not power[harvest + name]:
+                print(f"{name:28} {harvest:26} no difference between the passes", flush=True)
+                continue
+            white = power.get(harvest + "white", math.nan)
+            line(harvest, estimates, f"noise / white {power[harvest + name] / white:.3f}")
+
+
+# --------------------------------------------------------------------------------------------
+# Accuracy
+
+
+BATCH = 256
+SETTLED_B = 1.0  # s, of technology B
+
+
+def process_of(name: str) -> Process:
+    """A process of the accuracy table: 1.5 % of the window each, or technology B."""
+    if name.startswith(TECHNOLOGY_B):
+        return (white_b if "white" in name else technology_b)(SETTLED_B)
+    return processes(0.015 * (HIGH - LOW), BATCH * READ)[name]
+
+
+def trained(harvest: str, process: str, seed: int, passes: int) -> xr.Dataset:
+    """One training run on digits."""
+    return training.fit(
+        mlp([64, 32, 10], hardware=hardware(process_of(process))),
+        datasets.load("digits"),
+        method=HARVESTS[harvest],
+        seed=seed,
+        passes=passes,
+        batch=BATCH,
+        evaluations=1,
+        progress=False,
+    )
+
+
+ROWS = (
+    "none",
+    "white",
+    "telegraph 0.1",
+    "telegraph 1",
+    "telegraph 10",
+    "telegraph 100",
+    "1/f",
+    "relaxation before",
+    "relaxation after",
+    "drift",
+    TECHNOLOGY_B,
+    f"{TECHNOLOGY_B}, white",
+)
+
+
+def swept(store: Path, harvest: str, rows: Iterable[str], seeds: int, passes: int) -> xr.Dataset:
+    """The runs of one harvest, those that are missing in the store first."""
+    return sweeps.run(
+        trained,
+        {"process": rows, "seed": range(seeds)},
+        fixed={"harvest": harvest, "passes": passes},
+        store=store / f"{harvest.replace(', ', '-').replace(' ', '_')}-{passes}.zarr",
+    )
+
+
+def main() -> None:
+    """Print one of the tables, or draw the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("estimates", "accuracy", "figure"))
+    parser.add_argument("--pairs", type=int, default=20_000, help="of arrays per estimate")
+    parser.add_argument("--draws", type=int, default=1500, help="programming events of node noise")
+    options = parser.parse_args()
+    if options.what == "estimates":
+        print_estimates(options.pairs, options.draws)
+
+
+if __name__ == "__main__":
+    main()
