@@ -15,16 +15,17 @@ runs are kept in the store.
 
 import argparse
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from numpy.random import Generator
 
-from zerohm import InputError, datasets, devices, sweeps, training
+from zerohm import datasets, devices, sweeps, training
 from zerohm._arrays import Array
 from zerohm._figures import PaperFigure, paper
 from zerohm._random import stream
@@ -38,12 +39,12 @@ from zerohm.devices import (
     StateTable,
     TelegraphNoise,
 )
-from zerohm.mapping import Programmed, RRAMHardware, rram
-from zerohm.training import Method, Network, NoiseZO, mlp
+from zerohm.mapping import Programmed, RRAMHardware, photonic, rram
+from zerohm.training import Network, NoiseZO, mlp
 from zerohm.training.estimators import Observation, covariance
-from zerohm.training.losses import cross_entropy
+from zerohm.training.losses import Labels, cross_entropy
 from zerohm.training.node_noise import NodeNoise, NodeNoiseTrainer
-from zerohm.training.node_noise_estimator import own_noise
+from zerohm.training.node_noise_estimator import own_noise, sample_losses
 from zerohm.training.write_noise_statistics import CrossCovariance
 
 LOW, HIGH = 50e-6, 100e-6  # S: far from the floor, where nothing clips
@@ -121,9 +122,7 @@ def processes(sigma: float, pass_time: float) -> dict[str, Process]:
         "drift": Process(
             replace(
                 cell,
-                drift=PowerLawDrift(
-                    exponent_mean=-math.log10(DRIFT_GAIN), onset_s=pass_time / 9
-                ),
+                drift=PowerLawDrift(exponent_mean=-math.log10(DRIFT_GAIN), onset_s=pass_time / 9),
             )
         ),
     }
@@ -141,7 +140,7 @@ def technology_b(settling_time: float) -> Process:
 def white_b(settling_time: float) -> Process:
     """Cells of technology B whose write noise has the variance of all that moves until then.
 
-    Its standard deviation is a polynomial of degree 12 in the conductance, least squares.
+    Its standard deviation is a polynomial of degree 12 in the conductance, within 9 % of it.
     """
     cell = devices.preset(TECHNOLOGY_B)
     assert cell.relaxation is not None
@@ -183,7 +182,7 @@ class NodeNoiseInTurn(NodeNoise):
 
 
 _CELLS: dict[str, Any] = {"credit": "cells", "learning_rate": 0.04}
-HARVESTS: dict[str, Method] = {
+HARVESTS: dict[str, Any] = {
     "dual": NoiseZO(**_CELLS),
     "dual, cross-covariance": NoiseZO(**_CELLS, cross_covariance=True),
     "dual, running means": NoiseZO(**_CELLS, running_means=100),
@@ -210,7 +209,7 @@ class Problem:
     network: Network
     weights: Array
     x: Array
-    labels: Array
+    labels: Labels
     gradient: Array
 
 
@@ -283,7 +282,7 @@ def node_noise_estimates(
     for _ in range(draws):
         trainer.program()
         inputs, nodes = trainer._two_passes(x)
-        losses = training.node_noise.sample_losses(nodes[-1], labels)
+        losses = sample_losses(nodes[-1], labels)
         estimates.append(trainer._gradient(inputs, nodes, losses, labels))
         noise = own_noise(inputs, nodes, case.network.matrices(case.weights))
         power += float(np.mean(np.square(noise[0]))) / draws
@@ -303,41 +302,47 @@ def misdirection(estimates: Array, gradient: Array) -> tuple[float, float]:
     along = float(mean @ gradient / power)
     variance = float(np.square(estimates - mean).sum()) / (len(estimates) - 1)
     floor = variance / (len(estimates) * power * along**2)
-    return cosine, (1 / cosine**2 - 1) / floor
+    return cosine, float((1 / cosine**2 - 1) / floor)
+
+
+NODES = ("nodes, two arrays", "nodes, one array", "nodes, one array in turn")
 
 
 def print_estimates(pairs: int, draws: int) -> None:
     """One line per process and harvest."""
-    sigma, pass_time = 0.005 * (HIGH - LOW), SAMPLES * READ
-    print(f"{'process':28} {'harvest':26} {'slope':>14} {'cosine':>7} {'over floor':>10} {'E|g|^2':>7}")
-    power: dict[str, float] = {}
-    for name, process in processes(sigma, pass_time).items():
+    print(
+        f"{'process':28} {'harvest':26} {'slope':>14} {'cosine':>7} {'over floor':>10} "
+        f"{'variance':>8} noise / white"
+    )
+    white: dict[str, float] = {}
+    for name, process in processes(0.005 * (HIGH - LOW), SAMPLES * READ).items():
         case = problem(process)
+        for bracketed, harvest in ((False, "dual"), (True, "dual, cross-covariance")):
+            estimates = write_noise_estimates(case, pairs, bracketed=bracketed, seed=1)
+            print_estimate(name, harvest, estimates, case.gradient)
+        for harvest in NODES:
+            estimates, power = node_noise_estimates(case, HARVESTS[harvest], draws, seed=2)
+            if name == "white":
+                white[harvest] = power
+            if power:
+                share = f"{power / white.get(harvest, math.nan):.3f}"
+                print_estimate(name, harvest, estimates, case.gradient, share)
+            else:
+                print(f"{name:28} {harvest:26} both passes are the same", flush=True)
 
-        def line(harvest: str, estimates: Array, extra: str = "") -> None:
-            length, error = slope(estimates, case.gradient)
-            cosine, excess = misdirection(estimates, case.gradient)
-            size = np.square(estimates).sum(axis=1).mean() / (
-                len(case.gradient) * (case.gradient @ case.gradient)
-            )
-            print(
-                f"{name:28} {harvest:26} {length:6.3f} ± {error:.3f} {cosine:7.3f} "
-                f"{excess:10.2f} {size:7.2f} {extra}",
-                flush=True,
-            )
 
-        for bracketed in (False, True):
-            harvest = "dual, cross-covariance" if bracketed else "dual"
-            line(harvest, write_noise_estimates(case, pairs, bracketed=bracketed, seed=1))
-        for harvest in ("nodes, two arrays", "nodes, one array", "nodes, one array in turn"):
-            method = HARVESTS[harvest]
-            assert isinstance(method, NodeNoise)
-            estimates, power[harvest + name] = node_noise_estimates(case, method, draws, seed=2)
-            if not power[harvest + name]:
-                print(f"{name:28} {harvest:26} no difference between the passes", flush=True)
-                continue
-            white = power.get(harvest + "white", math.nan)
-            line(harvest, estimates, f"noise / white {power[harvest + name] / white:.3f}")
+def print_estimate(
+    process: str, harvest: str, estimates: Array, gradient: Array, share: str = ""
+) -> None:
+    """Length, direction and E|ĝ|²/(d·|g|²) of some estimates."""
+    length, error = slope(estimates, gradient)
+    cosine, excess = misdirection(estimates, gradient)
+    size = np.square(estimates).sum(axis=1).mean() / (len(gradient) * (gradient @ gradient))
+    print(
+        f"{process:28} {harvest:26} {length:6.3f} ± {error:.3f} {cosine:7.3f} {excess:10.2f} "
+        f"{size:8.2f} {share}",
+        flush=True,
+    )
 
 
 # --------------------------------------------------------------------------------------------
@@ -385,25 +390,144 @@ ROWS = (
 )
 
 
-def swept(store: Path, harvest: str, rows: Iterable[str], seeds: int, passes: int) -> xr.Dataset:
-    """The runs of one harvest, those that are missing in the store first."""
-    return sweeps.run(
-        trained,
-        {"process": rows, "seed": range(seeds)},
-        fixed={"harvest": harvest, "passes": passes},
-        store=store / f"{harvest.replace(', ', '-').replace(' ', '_')}-{passes}.zarr",
+def swept(
+    run: Callable[..., xr.Dataset],
+    store: Path,
+    harvests: Iterable[str],
+    grid: Mapping[str, Iterable[Any]],
+    passes: int,
+) -> dict[str, xr.Dataset]:
+    """The runs of every harvest, those that are missing in the store first."""
+    store.mkdir(parents=True, exist_ok=True)
+    return {
+        harvest: sweeps.run(
+            run,
+            grid,
+            fixed={"harvest": harvest, "passes": passes},
+            store=store / f"{run.__name__}-{passes}-{harvest.replace(', ', '-')}.zarr",
+        )
+        for harvest in harvests
+    }
+
+
+def quartiles(runs: xr.Dataset) -> str:
+    """Median (least to greatest) of the deployed accuracy in percent, or what was refused."""
+    values = 100 * runs.deployed_accuracy.values
+    if np.isnan(values).any():
+        return "refused"
+    return f"{np.median(values):.1f} ({values.min():.1f} to {values.max():.1f})"
+
+
+def print_accuracy(runs: dict[str, xr.Dataset], over: str) -> None:
+    """A line per process, a column per harvest."""
+    first = next(iter(runs.values()))
+    print(f"{over:26}", *(f"{harvest:>26}" for harvest in runs))
+    for row in first[over].values.tolist():
+        cells = (quartiles(found.sel({over: row})) for found in runs.values())
+        print(f"{row:26}", *(f"{cell:>26}" for cell in cells), flush=True)
+
+
+# --------------------------------------------------------------------------------------------
+# Photonic meshes: phase noise and detector noise
+
+
+PHOTONIC: dict[str, Any] = {
+    "phase noise, weights": NoiseZO(learning_rate=0.005),
+    "phase noise, nodes": NodeNoise(arrays=2),
+    "detector noise, nodes": NodeNoise(arrays=1),
+}
+
+
+def trained_mesh(harvest: str, split: str, seed: int, passes: int) -> xr.Dataset:
+    """One training run on vowel, 10-16-11."""
+    task = datasets.load("vowel", split=split)
+    return training.fit(
+        mlp([10, 16, 11], hardware=photonic(), input_limit=task.input_limit),
+        task,
+        method=PHOTONIC[harvest],
+        seed=seed,
+        passes=passes,
+        batch=BATCH,
+        evaluations=1,
+        progress=False,
     )
+
+
+# --------------------------------------------------------------------------------------------
+# Figure
+
+
+def draw_shares(axes: Axes) -> None:
+    """1 − ρ of telegraph and 1/f noise against the time between two passes."""
+    sigma, state = 1e-6, 75e-6
+    lags = np.geomspace(1e-3, 1e3, 61)
+    for noise, label in (
+        (telegraph(sigma, 1.0), "telegraph, $\\tau$ = 1"),
+        (flicker(sigma, 1.0), "1/f, corners $10^{\\pm 3}$ / 2$\\pi$"),
+    ):
+        correlation = noise.autocovariance(lags, state) / noise.autocovariance(0.0, state)
+        axes.plot(lags, 1 - correlation, label=label)
+    axes.set(
+        xscale="log",
+        xlabel="Time between the passes",
+        ylabel="Variance that two reads of one array see,\nshare of that of white noise",
+    )
+    axes.legend(loc="upper left")
+
+
+def draw(runs: dict[str, xr.Dataset], path: Path) -> None:
+    """What two passes see of a fluctuation, and the accuracy that each harvest reaches with it."""
+    with paper(columns=2):
+        figure = PaperFigure(figsize=(7.0, 3.0), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(1, 1.7))
+        draw_shares(left)
+        names = next(iter(runs.values())).process.values.tolist()
+        for number, (harvest, found) in enumerate(runs.items()):
+            accuracy = 100 * found.deployed_accuracy
+            middle = accuracy.median("seed", skipna=False)
+            right.errorbar(
+                np.arange(len(names)) + 0.12 * (number - 0.5 * (len(runs) - 1)),
+                middle,
+                yerr=(middle - accuracy.min("seed"), accuracy.max("seed") - middle),
+                fmt="osD^v<>"[number],
+                color=f"C{number}",
+                elinewidth=0.8,
+                label=harvest,
+            )
+        right.set_xticks(range(len(names)), names, rotation=35, ha="right")
+        right.set(ylabel="Test accuracy, deployed (%)")
+        handles, labels = right.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=3)
+        figure.savefig(path)
 
 
 def main() -> None:
     """Print one of the tables, or draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("estimates", "accuracy", "figure"))
+    parser.add_argument("what", choices=("estimates", "accuracy", "photonic", "figure"))
     parser.add_argument("--pairs", type=int, default=20_000, help="of arrays per estimate")
     parser.add_argument("--draws", type=int, default=1500, help="programming events of node noise")
+    parser.add_argument("--store", type=Path, default=Path("noise_in_time"))
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--passes", type=int, default=2000)
+    parser.add_argument("--harvests", default=";".join(HARVESTS), help="separated by semicolons")
+    parser.add_argument("--rows", default=";".join(ROWS), help="processes, by semicolons")
+    parser.add_argument("--figure", type=Path, default=Path("docs/noise_in_time.png"))
     options = parser.parse_args()
+    seeds = range(options.seeds)
     if options.what == "estimates":
         print_estimates(options.pairs, options.draws)
+    elif options.what == "photonic":
+        grid = {"split": ("official", "random"), "seed": seeds}
+        runs = swept(trained_mesh, options.store, PHOTONIC, grid, options.passes)
+        print_accuracy(runs, "split")
+    else:
+        grid = {"process": options.rows.split(";"), "seed": seeds}
+        harvests = options.harvests.split(";")
+        runs = swept(trained, options.store, harvests, grid, options.passes)
+        print_accuracy(runs, "process")
+        if options.what == "figure":
+            draw(runs, options.figure)
 
 
 if __name__ == "__main__":

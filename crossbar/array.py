@@ -18,9 +18,10 @@ from ..devices.temperature import REFERENCE_TEMPERATURE, check_temperature
 from ..devices.time_part import check_seconds
 from .bit_serial import BitSerial
 from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
+from .kernels import quantize
 from .ledger import Ledger
 from .linearised import Reference
-from .readout import Readout, WireNoiseMode, prepare, read_several
+from .readout import Readout, WireNoiseMode, prepare
 from .sensing import DifferentialSensing
 from .wires import Wires
 from .write_verify import compensated_targets
@@ -293,22 +294,18 @@ class Crossbar:
 
     def _cycle(self, drive: Array, rng: Generator | None, reads: int | None) -> Array:
         """Converted currents of word-line voltages (..., batch, rows), applied once per read."""
-        squared = drive * drive
 
         def source() -> Generator:
             return rng or self._generator
 
-        if reads is None:
-            current, floored = self._readout.read(drive, squared, source)
-        else:
-            current, floored = read_several(self._readout, drive, squared, source, reads)
+        current, floored = self._readout.read(drive, source, reads)
         self.ledger.floored_reads += floored
         if self.adc is not None:
             current, saturated = self._convert(
                 "adc", self.adc, current, self.full_scale_current, rng
             )
             self.ledger.adc_saturations += saturated
-        self._count_cycle(current, squared, reads or 1)
+        self._count_cycle(current, drive, reads or 1)
         return current
 
     def read_cells(self, rng: Generator | None = None) -> Array:
@@ -400,7 +397,7 @@ class Crossbar:
     ) -> tuple[Array, int]:
         """One conversion by the array's own converters, which keep their errors for life."""
         if design.ideal:
-            return design.convert(signal, full_scale)
+            return quantize(signal, design.step(full_scale), float(design.largest_code))
         if role not in self._instances:
             copies = math.prod(self.conductance.shape[:-2])
             self._instances[role] = design.fabricate(
@@ -428,10 +425,8 @@ class Crossbar:
         copies = self.conductance.shape[:-2]
         if voltages.ndim > 2 and voltages.shape[:-2] != copies:
             raise InputError(f"voltages have shape {voltages.shape}, the array has copies {copies}")
-        # A finite sum has finite terms; one that overflows does not tell.
-        if not np.isfinite(voltages.sum()) and not np.isfinite(voltages).all():
-            raise InputError("voltages must be finite")
         if self.dac is None:
+            _require_finite(voltages)
             self._require_undisturbed(voltages)
 
     def _apply_dac(self, voltages: Array, rng: Generator | None, reads: int) -> Array:
@@ -443,6 +438,8 @@ class Crossbar:
         if not self.dac.ideal and drivers > 1:
             voltages, drivers = np.broadcast_to(voltages, (*copies, *voltages.shape)), 1
         applied, saturated = self._convert("dac", self.dac, voltages, self._full_scale_voltage, rng)
+        if saturated:  # as infinite voltages and NaN do
+            _require_finite(voltages)
         self.ledger.dac_saturations += saturated * drivers * reads
         if not self.dac.ideal:
             self._require_undisturbed(applied)
@@ -513,9 +510,10 @@ class Crossbar:
             ledger.dac_conversions += vectors * self.shape[0]
             ledger.energy_J["dac"] += vectors * self.shape[0] * self.dac.energy
 
-    def _count_cycle(self, current: Array, squared: Array, reads: int) -> None:
+    def _count_cycle(self, current: Array, drive: Array, reads: int) -> None:
         ledger = self.ledger
-        power = squared.sum(axis=-2) * self._readout.row_conductance  # W, summed over the batch
+        squares = np.einsum("...bi,...bi->...i", drive, drive)
+        power = squares * self._readout.row_conductance  # W, summed over the batch
         ledger.energy_J["array"] += reads * float(power.sum()) * self.read_duration
         # Copies work in parallel, reads one after the other.
         ledger.time_s += reads * current.shape[-2] * self.read_duration
@@ -535,3 +533,8 @@ class Crossbar:
     def _read_energy(self, conductance: Array) -> float:
         """Energy of reading each of these cells once, alone, J."""
         return float(conductance.sum()) * self.read_voltage**2 * self.read_duration
+
+
+def _require_finite(voltages: Array) -> None:
+    if not np.isfinite(voltages).all():
+        raise InputError("voltages must be finite")

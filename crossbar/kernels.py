@@ -13,7 +13,10 @@ from zerohm._jit import kernel
 
 @kernel
 def quantize(signal: Array, step: float, largest_code: float) -> tuple[Array, int]:
-    """Signal (any unit, shape and layout) on the converter's grid; values beyond it counted."""
+    """Signal (any unit, shape and layout) on the converter's grid; values beyond it counted.
+
+    NaN counts as beyond.
+    """
     converted = np.empty(signal.shape, signal.dtype)
     flat, out = signal.ravel(), converted.ravel()
     inverse = flat.dtype.type(1.0 / step)
@@ -22,7 +25,7 @@ def quantize(signal: Array, step: float, largest_code: float) -> tuple[Array, in
     saturated = 0
     for i in range(flat.size):
         code = flat[i] * inverse
-        if abs(code) > top + half:
+        if not abs(code) <= top + half:
             saturated += 1
         out[i] = min(max(np.rint(code), -top), top) * lsb
     return converted, saturated
@@ -30,24 +33,31 @@ def quantize(signal: Array, step: float, largest_code: float) -> tuple[Array, in
 
 @kernel
 def add_noise(current: Array, variance: Array, normal: Array) -> None:
-    """current (A) += √variance (A²) · standard normal deviates, in place; contiguous arrays."""
+    """normal ← current (A) + √variance (A²) · normal, for standard normal deviates.
+
+    Contiguous arrays, the first two of one shape; ``normal`` may have several of it in front.
+    """
     i_flat, v_flat, n_flat = current.ravel(), variance.ravel(), normal.ravel()
-    for i in range(i_flat.size):
-        i_flat[i] += np.sqrt(v_flat[i]) * n_flat[i]
+    for start in range(0, n_flat.size, max(i_flat.size, 1)):
+        noisy = n_flat[start : start + i_flat.size]
+        for i in range(i_flat.size):
+            noisy[i] = i_flat[i] + np.sqrt(v_flat[i]) * noisy[i]
 
 
 @kernel
 def add_vector_noise(current: Array, std: Array, normal: Array) -> None:
-    """current (..., batch, cols) (A) += std (..., batch) (A) of its vector · normal, in place.
+    """normal (..., batch, cols) ← current (A) + std (..., batch) (A) of its vector · normal.
 
-    Contiguous arrays; ``std`` may lack leading axes of ``current``, which then share it.
+    Contiguous arrays; ``current`` and ``std`` may lack leading axes of ``normal``, which then
+    share them.
     """
-    cols = current.shape[-1]
-    i_flat, s_flat, n_flat = current.ravel(), std.ravel(), normal.ravel()
-    for row in range(i_flat.size // cols):
-        spread = s_flat[row % s_flat.size]
-        for i in range(row * cols, (row + 1) * cols):
-            i_flat[i] += spread * n_flat[i]
+    cols = normal.shape[-1]
+    i_rows, n_rows = current.reshape(-1, cols), normal.reshape(-1, cols)
+    spread = std.ravel()
+    for row in range(len(n_rows)):
+        s, given, noisy = spread[row % spread.size], i_rows[row % len(i_rows)], n_rows[row]
+        for j in range(cols):
+            noisy[j] = given[j] + s * noisy[j]
 
 
 @kernel

@@ -37,13 +37,13 @@ class Readout(Protocol):
     row_conductance: Array
 
     def read(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+        self, voltages: Array, source: Callable[[], Generator], reads: int | None
     ) -> tuple[Array, int]:
         """Sensed currents (..., batch, outputs) in A for voltages (..., batch, rows).
 
-        ``squared`` are the squares of the voltages, ``source`` gives the generator of the read
-        noise and is called only if there is any. The number says how many cell values the noise
-        would have made negative.
+        ``source`` gives the generator of the read noise and is called only if there is any. With
+        ``reads``, so many results of the same voltages in front, each with its own noise. The
+        number says how many cell values the noise would have made negative.
         """
 
 
@@ -92,26 +92,19 @@ class IdealReadout:
         self._variance = variance
 
     def read(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+        self, voltages: Array, source: Callable[[], Generator], reads: int | None
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
-        return self._with_noise(voltages @ self.transfer, squared, source), 0
-
-    def read_several(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator], reads: int
-    ) -> Array:
-        """Currents (reads, ..., batch, outputs) of one product, each read with its own noise."""
-        current = np.repeat((voltages @ self.transfer)[np.newaxis], reads, axis=0)
-        return self._with_noise(current, squared, source)
-
-    def _with_noise(self, current: Array, squared: Array, source: Callable[[], Generator]) -> Array:
+        current: Array = voltages @ self.transfer
         if self._variance.ndim:
-            variance = squared @ self._variance
-            _add_gaussian(current, np.broadcast_to(variance, current.shape), source())
-        elif self._variance > 0:
-            std = np.sqrt(self._variance * squared.sum(axis=-1))
-            add_vector_noise(current, std, normal_deviates(source(), current.shape, current.dtype))
-        return current
+            return _noisy(current, np.square(voltages) @ self._variance, source(), reads), 0
+        if self._variance == 0:
+            return _repeated(current, reads), 0
+        # One variance for all cells: that of a current is the same in every column.
+        power = np.einsum("...bi,...bi->...b", voltages, voltages)
+        result = normal_deviates(source(), _shape(current, reads), current.dtype)
+        add_vector_noise(current, np.sqrt(self._variance * power), result)
+        return result, 0
 
 
 class _SolvedReadout:
@@ -155,15 +148,16 @@ class WiredReadout(_SolvedReadout):
         self._variances = [InputVariance(network, std) for network, std in pairs if self._noisy]
 
     def read(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+        self, voltages: Array, source: Callable[[], Generator], reads: int | None
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
         current: Array = voltages @ self.transfer
         if self._noisy:
             batches = _batches(voltages, self._lead)
             values = [of(batch) for of, batch in zip(self._variances, batches, strict=True)]
-            _add_gaussian(current, _sensed(self._copies(values), +1, self._differential), source())
-        return current, 0
+            variance = _sensed(self._copies(values), +1, self._differential)
+            return _noisy(current, variance, source(), reads), 0
+        return _repeated(current, reads), 0
 
 
 class CellwiseReadout(_SolvedReadout):
@@ -182,15 +176,21 @@ class CellwiseReadout(_SolvedReadout):
         self._modes = [mode(network, std) for network, std in pairs if self._noisy]
 
     def read(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+        self, voltages: Array, source: Callable[[], Generator], reads: int | None
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
         if not self._noisy:
-            return voltages @ self.transfer, 0
+            return _repeated(voltages @ self.transfer, reads), 0
         rng, batches = source(), _batches(voltages, self._lead)
-        reads = [mode.read(batch, rng) for mode, batch in zip(self._modes, batches, strict=True)]
-        current = _sensed(self._copies([r.currents for r in reads]), -1, self._differential)
-        floored = sum(each.floored for each in reads)
+        if reads is None:
+            return self._read_once(batches, rng)
+        single = [self._read_once(batches, rng) for _ in range(reads)]
+        return np.stack([current for current, _ in single]), sum(floored for _, floored in single)
+
+    def _read_once(self, batches: Array, rng: Generator) -> tuple[Array, int]:
+        found = [mode.read(batch, rng) for mode, batch in zip(self._modes, batches, strict=True)]
+        current = _sensed(self._copies([each.currents for each in found]), -1, self._differential)
+        floored = sum(each.floored for each in found)
         return np.ascontiguousarray(current, dtype=self.transfer.dtype), floored
 
 
@@ -209,14 +209,14 @@ class LinearisedReadout:
         self._variance = InputVariance(reference.network, std) if np.any(std > 0) else None
 
     def read(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+        self, voltages: Array, source: Callable[[], Generator], reads: int | None
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
         current: Array = voltages @ self.transfer
         if self._variance is not None:
             variance = _sensed(self._variance(voltages.astype(np.float64)), +1, self._differential)
-            _add_gaussian(current, np.broadcast_to(variance, current.shape), source())
-        return current, 0
+            return _noisy(current, variance, source(), reads), 0
+        return _repeated(current, reads), 0
 
 
 class ElectronicReadout:
@@ -234,29 +234,30 @@ class ElectronicReadout:
         self._total = self._magnitude.sum(axis=-2, keepdims=True)
 
     def read(
-        self, voltages: Array, squared: Array, source: Callable[[], Generator]
+        self, voltages: Array, source: Callable[[], Generator], reads: int | None
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
-        current, floored = self._inner.read(voltages, squared, source)
+        current, floored = self._inner.read(voltages, source, reads)
         flowing = np.abs(voltages) @ self._magnitude
-        _add_gaussian(current, self._noise.current_variance(self._total, flowing), source())
-        return current, floored
+        variance = self._noise.current_variance(self._total, flowing)
+        return _noisy(current, variance, source(), None), floored
 
 
-def read_several(
-    readout: Readout, voltages: Array, squared: Array, source: Callable[[], Generator], reads: int
-) -> tuple[Array, int]:
-    """Currents (reads, ..., batch, outputs) of several reads of the same voltages."""
-    if isinstance(readout, IdealReadout):
-        return readout.read_several(voltages, squared, source, reads), 0
-    single = [readout.read(voltages, squared, source) for _ in range(reads)]
-    return np.stack([current for current, _ in single]), sum(floored for _, floored in single)
+def _shape(current: Array, reads: int | None) -> tuple[int, ...]:
+    return current.shape if reads is None else (reads, *current.shape)
 
 
-def _add_gaussian(current: Array, variance: Array, rng: Generator) -> None:
-    """Add noise of this variance (A²) to the currents (A), in place."""
-    normal = normal_deviates(rng, current.shape, current.dtype)
-    add_noise(current, np.ascontiguousarray(variance, dtype=current.dtype), normal)
+def _repeated(current: Array, reads: int | None) -> Array:
+    """Currents of so many reads without noise."""
+    return current if reads is None else np.repeat(current[np.newaxis], reads, axis=0)
+
+
+def _noisy(current: Array, variance: Array, rng: Generator, reads: int | None) -> Array:
+    """Currents (A) with noise of a variance (A²) that broadcasts against them, for every read."""
+    result = normal_deviates(rng, _shape(current, reads), current.dtype)
+    full = np.broadcast_to(variance, current.shape)
+    add_noise(current, np.ascontiguousarray(full, dtype=current.dtype), result)
+    return result
 
 
 def _batches(voltages: Array, lead: tuple[int, ...]) -> Array:

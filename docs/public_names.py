@@ -35,9 +35,12 @@ def _names(package: str) -> Iterator[tuple[str, str]]:
 
 
 def _statements(module: str) -> list[ast.stmt]:
+    """Of a module, those for type checkers alone included: names that are imported on first use."""
     path = import_module(module).__file__
     assert path is not None
-    return ast.parse(Path(path).read_text(encoding="utf-8")).body
+    body = ast.parse(Path(path).read_text(encoding="utf-8")).body
+    lazy = [inner for node in body if isinstance(node, ast.If) for inner in node.body]
+    return [*body, *lazy]
 
 
 def _assigned(node: ast.stmt) -> str:
@@ -48,10 +51,10 @@ def _assigned(node: ast.stmt) -> str:
 
 def constants() -> dict[str, str]:
     """Public name of every constant -> the text below its value, where it is defined."""
-    texts = {}
-    for package, names in offered().items():
+    texts, packages = {}, offered()
+    for package, names in packages.items():
         for name, module in names.items():
-            body = _statements(module)
+            body = _statements(packages.get(module, {}).get(name, module))
             for node, below in pairwise(body):
                 if _assigned(node) == name and isinstance(below, ast.Expr):
                     texts[f"{package}.{name}"] = cleandoc(ast.literal_eval(below.value))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from numpy.random import Generator
+from zerohm._random import stream
 
 from ..devices import FabricatedCells, Faults
 
@@ -33,28 +33,42 @@ class Chip:
 
     def __init__(self) -> None:
         self._arrays: dict[ArrayKey, FabricatedCells] = {}
+        self._damage: list[tuple[Faults, int]] = []
+        self._original: Chip | None = None
 
     def cells(self, array: ArrayKey, fabricate: Callable[[], FabricatedCells]) -> FabricatedCells:
-        """The cells of an array, which are fabricated when it is first programmed."""
+        """The cells of an array, which are fabricated when somebody first asks for them."""
         if array not in self._arrays:
-            self._arrays[array] = fabricate()
+            if self._original is not None:
+                self._arrays[array] = self._original.cells(array, fabricate).copy()
+            else:
+                self._arrays[array] = fabricate()
+                for number in range(len(self._damage)):
+                    self._strike(number, array)
         return self._arrays[array]
 
     def copy(self) -> "Chip":
         """The same chip, whose wear from now on does not touch this one."""
         twin = Chip()
         twin._arrays = {array: cells.copy() for array, cells in self._arrays.items()}
+        twin._original = self
         return twin
 
-    def damage(self, faults: Faults, rng: Generator) -> None:
-        """Let working cells of all arrays that have been programmed so far fail now.
+    def damage(self, faults: Faults, *, seed: int) -> None:
+        """Let working cells of all arrays fail now, with these probabilities.
 
-        It shows when their arrays are programmed the next time, or time passes in them.
+        It shows when an array is programmed the next time, or time passes in it.
         """
-        for cells in self._arrays.values():
-            cells.damage(faults, rng)
+        self._damage.append((faults, seed))
+        for array in self._arrays:
+            self._strike(len(self._damage) - 1, array)
+
+    def _strike(self, number: int, array: ArrayKey) -> None:
+        (faults, seed), (place, tile, shape) = self._damage[number], array
+        rng = stream(seed, "damage", number, place, tile, *shape)
+        self._arrays[array].damage(faults, rng)
 
     @property
     def failed_cells(self) -> int:
-        """Cells that no pulse changes any more, in all arrays that have been programmed so far."""
+        """Cells that no pulse changes any more, in all arrays that have been used so far."""
         return sum(cells.failed_cells for cells in self._arrays.values())

@@ -300,16 +300,13 @@ class ProgrammedRRAM:
         return in_parallel(array.ledger for _, _, array in self._tiles)
 
     def apply(self, x: Array, *, rng: Generator, reads: int | None = None) -> Array:
-        """W·x for a batch through DAC, array, read noise and ADC, tile by tile.
-
-        With ``reads``, so many results of the same inputs in front, each with its own read noise.
-        """
+        """W·x for a batch through DAC, array, read noise and ADC, tile by tile."""
         check_batch(x, self._shape[1], self._copies)
         hardware = self._hardware
-        voltages = np.asarray(x, dtype=self._dtype) * self._dtype(hardware.read_voltage)
+        signal, volts = np.asarray(x, dtype=self._dtype), self._dtype(hardware.read_voltage)
         total: Array | None = None
         for out, into, array in self._tiles:
-            current = array.read(voltages[..., into], rng, reads=reads)
+            current = array.read(signal[..., into] * volts, rng, reads=reads)
             if total is None:
                 total = np.zeros((*current.shape[:-1], self._shape[0]), dtype=self._dtype)
             total[..., out] += current

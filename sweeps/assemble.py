@@ -185,13 +185,17 @@ def _empty(
 
 
 def agreed(given: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Attributes that are the same wherever they are given."""
+    """Attributes that are the same wherever they are given, and what any of them cites."""
     first: dict[str, Any] = {}
-    conflicts = set()
+    conflicts, cited = set(), []
     for one in given:
+        cited += [str(one["citations"])] if "citations" in one else []
         for name, value in one.items():
             if first.setdefault(name, value) != value:
                 conflicts.add(name)
+    if "citations" in conflicts:
+        first["citations"] = ", ".join(dict.fromkeys(", ".join(cited).split(", ")))
+        conflicts.remove("citations")
     return {name: value for name, value in first.items() if name not in conflicts}
 
 

@@ -7,7 +7,7 @@ as a range or, for seeds, as their number; ``references`` and ``[stop]`` may be 
 
     [experiment]
     method = "noisezo"
-    "device.conductance_max" = 40e-6
+    "hardware.cell.conductance_max" = 40e-6
 
     [sweep]
     write_noise = [0.01, 0.02, 0.05]
@@ -79,9 +79,14 @@ def read(path: PathLike) -> SweepFile:
     references = content.get("references", ["backprop"])
     if not isinstance(references, list) or not all(isinstance(r, str) for r in references):
         raise InputError(f"{path}: references = {references!r} must be a list of methods")
+    try:
+        fixed = _fixed(tables["experiment"], f"{path}: [experiment]")
+        grid = _grid(tables["sweep"], f"{path}: [sweep]")
+    except RecursionError:
+        raise InputError(f"{path}: its tables lie too deep in each other") from None
     return SweepFile(
-        fixed=_fixed(tables["experiment"], f"{path}: [experiment]"),
-        grid=_grid(tables["sweep"], f"{path}: [sweep]"),
+        fixed=fixed,
+        grid=grid,
         references=tuple(references),
         stop=_stop(tables["stop"], f"{path}: [stop]") if "stop" in content else None,
     )

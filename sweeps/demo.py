@@ -5,9 +5,10 @@ from pathlib import Path
 import xarray as xr
 
 from zerohm._errors import InputError
+from zerohm._random import stream
 
-from .export import save_figure
-from .figures import noise_accuracy
+from .engine import check_workers
+from .figures import noise_accuracy, save_figure
 from .statistics import summary
 from .training_sweep import sweep_training
 
@@ -34,6 +35,8 @@ def run_demo(folder: Path, *, workers: int = 2, seed: int = 0) -> str:
     ------
     InputError : the folder cannot be made or written.
     """
+    check_workers(workers)
+    stream(seed)  # refuses what is no seed, before there is a folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

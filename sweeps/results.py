@@ -94,9 +94,9 @@ def _open(path: Path) -> xr.Dataset:
         with xr.open_zarr(path, consolidated=True) as opened:
             dataset = opened.load()
     else:
-        with h5py.File(path, "r"):  # h5netcdf leaves a traceback behind where this fails
-            pass
-        dataset = xr.load_dataset(path, engine="h5netcdf")
+        with h5py.File(path, "r") as file:
+            list(file.attrs)  # where this fails, h5netcdf would leave a traceback behind
+        dataset = xr.load_dataset(path, engine="h5netcdf", phony_dims="access")
     return with_strings(dataset.drop_encoding(), np.str_)
 
 

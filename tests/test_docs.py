@@ -1,5 +1,6 @@
 """The documentation: links lead somewhere, commands and code work, every public name has a page."""
 
+import contextlib
 import importlib.util
 import re
 import shlex
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from cyclopts import CycloptsError, MissingArgumentError
 
 from zerohm.cli import app
 
@@ -34,7 +36,8 @@ NO_EXAMPLE = {
     "raised or warned, not called": """
         zerohm.InputError zerohm.crossbar.SolverError zerohm.devices.PresetWarning
         zerohm.devices.calibrate.EstimationError zerohm.devices.pulses.NotConverged
-        zerohm.sweeps.SweepWarning zerohm.training.TrainingDiverged
+        zerohm.sweeps.SweepWarning zerohm.training.EnduranceWarning
+        zerohm.training.TrainingDiverged
         zerohm.training.quantized.AccumulatorOverflow""",
     "what somebody else's class must have": """
         zerohm.crossbar.solvers.Solver zerohm.devices.Noise zerohm.mapping.Hardware
@@ -45,7 +48,8 @@ NO_EXAMPLE = {
         zerohm.devices.presets.GROUP zerohm.devices.pulses.PulseModel""",
     "made by a function or method that has an example": """
         zerohm.crossbar.FabricatedADC zerohm.crossbar.FabricatedDAC zerohm.crossbar.Gradient
-        zerohm.crossbar.Power zerohm.crossbar.Reference zerohm.crossbar.Solution
+        zerohm.crossbar.Netlist zerohm.crossbar.Power zerohm.crossbar.Reference
+        zerohm.crossbar.Solution
         zerohm.devices.calibrate.Calibration zerohm.devices.calibrate.Panel
         zerohm.devices.pulses.WriteVerifyReport zerohm.mapping.DigitalHardware
         zerohm.mapping.PhotonicHardware zerohm.mapping.RRAMHardware zerohm.mapping.WriteNoise
@@ -64,7 +68,7 @@ NO_EXAMPLE = {
         zerohm.training.convolutional.Convolution zerohm.training.convolutional.Dense
         zerohm.training.convolutional.Pool zerohm.training.energy.Constant
         zerohm.training.quantized.Plan
-        zerohm.training.Experiment""",
+        zerohm.training.Disturbance zerohm.training.Experiment""",
     "a training method: all are called as in fit, and compared on the pages": """
         zerohm.training.Backprop zerohm.training.DeepZero zerohm.training.FFZero
         zerohm.training.FZOO zerohm.training.ForwardGradient zerohm.training.LastLayer
@@ -79,8 +83,8 @@ NO_EXAMPLE = {
         zerohm.crossbar.solvers.iterative_for zerohm.crossbar.solvers.predicted_memory
         zerohm.crossbar.solvers.refine zerohm.devices.find zerohm.devices.save
         zerohm.devices.save_shifters zerohm.devices.pulses.read_quantile_table
-        zerohm.sweeps.report.html_report zerohm.sweeps.report.save_report
-        zerohm.sweeps.tables.save_table zerohm.training.energy.energy_to_reach
+        zerohm.sweeps.html_report zerohm.sweeps.save_report
+        zerohm.sweeps.save_table zerohm.training.energy.energy_to_reach
         zerohm.training.energy.endurance_budget zerohm.training.energy.workloads
         zerohm.training.energy.compare
         zerohm.training.prepare zerohm.training.quantized.select_block""",
@@ -148,29 +152,39 @@ def blocks(page: Path, *languages: str) -> str:
     return "\n".join(block for language, block in fences if language in languages)
 
 
-def commands(page: Path) -> list[list[str]]:
-    """Arguments of the command line, where it is quoted."""
-    text = page.read_text(encoding="utf-8")
-    lines = re.findall(r"^zerohm [a-z-].*", blocks(page, "", "bash", "console", "sh"), re.M)
-    inline = re.findall(r"`(zerohm [a-z-][^`\n]*)`", text)
-    return [shlex.split(line, comments=True)[1:] for line in lines + inline]
+def commands(page: Path) -> list[str]:
+    """Lines of code blocks that begin with the name of the command line."""
+    return re.findall(r"^zerohm [a-z-].*", blocks(page, "", "bash", "console", "sh"), re.M)
+
+
+def mentions(page: Path) -> list[str]:
+    """Commands in the text, where values may be left out."""
+    return re.findall(r"`(zerohm [a-z-][^`\n]*)`", page.read_text(encoding="utf-8"))
+
+
+def understand(command: str) -> None:
+    """Have the command line parse a command, without running it."""
+    arguments = shlex.split(command, comments=True)[1:]
+    app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_are_understood(page: Path):
     """Every quoted command has a name, options and values that the command line takes."""
-    for arguments in commands(page):
-        if len(arguments) == 1:  # the text speaks of the command
-            arguments.append("--help")
-        elif arguments[-1].startswith("--"):  # of its option
-            arguments.append("1")
-        app.parse_args(arguments, exit_on_error=False, print_error=False)
+    for command in commands(page):
+        understand(command)
+    for command in mentions(page):
+        with contextlib.suppress(MissingArgumentError):
+            understand(command)
 
 
-def test_commands_are_found():
-    """The check of commands has something to check."""
+def test_commands_are_found_and_can_be_wrong():
+    """The check of commands has something to check, and can fail."""
     assert len(commands(ROOT / "README.md")) >= 9
-    assert ["presets"] in commands(ROOT / "docs" / "tutorial.md")
+    assert "zerohm presets" in mentions(ROOT / "docs" / "tutorial.md")
+    for command in ("zerohm solv", "zerohm presets --jsn", "zerohm sweep a.toml"):
+        with pytest.raises(CycloptsError):
+            understand(command)
 
 
 def python(page: Path) -> str:

@@ -12,8 +12,8 @@ import xarray as xr
 import zerohm
 from zerohm import InputError, sweeps, training
 from zerohm._citations import bibliography
-from zerohm.sweeps.references import reference
-from zerohm.sweeps.report import html_report, save_report
+from zerohm.sweeps.reports import html_report, save_report
+from zerohm.sweeps.reports.references import reference
 
 HOSTILE = '<script>alert("1")</script>'
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)

@@ -14,7 +14,7 @@ references = ["linear"]
 [experiment]
 method = "noisezo"
 hidden = [64, 32]
-"device.conductance_max" = 40e-6
+"hardware.cell.conductance_max" = 40e-6
 [sweep]
 write_noise = [0.01, 0.02]
 adc_bits = {start = 4, stop = 8, num = 5}
@@ -45,7 +45,7 @@ def test_a_file_says_what_is_constant_swept_compared_and_enough(written):
     assert found.fixed == {
         "method": "noisezo",
         "hidden": [64, 32],
-        "device.conductance_max": 40e-6,
+        "hardware.cell.conductance_max": 40e-6,
     }
     assert found.grid == {
         "write_noise": [0.01, 0.02],
@@ -69,13 +69,13 @@ def test_what_is_left_out_has_defaults(written):
 def test_tables_in_tables_are_names_with_dots(written):
     """Fields of the device can be written either way."""
     found = written(
-        "[experiment.device]\nlevels = 8\n[sweep]\ndevice.conductance_max = [1e-6, 2e-6]\n"
-        "device.conductance_min = {start = 1e-7, stop = 2e-7, num = 2}"
+        "[experiment.hardware.cell]\nlevels = 8\n[sweep]\nhardware.cell.conductance_max = [1e-6,"
+        " 2e-6]\nhardware.cell.conductance_min = {start = 1e-7, stop = 2e-7, num = 2}"
     )
-    assert found.fixed == {"device.levels": 8}
+    assert found.fixed == {"hardware.cell.levels": 8}
     assert found.grid == {
-        "device.conductance_max": [1e-6, 2e-6],
-        "device.conductance_min": [1e-7, 2e-7],
+        "hardware.cell.conductance_max": [1e-6, 2e-6],
+        "hardware.cell.conductance_min": [1e-7, 2e-7],
     }
 
 
@@ -121,7 +121,7 @@ def test_ranges_are_numpys_to_twelve_digits(written, start, stop, num):
             "a plain number in Ω is expected",
         ),
         ("[experiment]\nsettling_time = '3 s'", "a plain number in s is expected"),
-        ("[experiment]\ndevice.conductance_max = '40 uS'", "a plain number in S is expected"),
+        ("[experiment]\nhardware.cell.conductance_max = '40 uS'", "a plain number in S"),
         ("[sweep]\nx = [inf]", "must be finite"),
         ("[sweep]\nx = [2020-01-01]", "allowed are numbers"),
         ("[stop]\nhalf_with = 0.1", "did you mean 'half_width'"),

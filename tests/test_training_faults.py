@@ -169,11 +169,18 @@ def test_damage_hits_working_cells():
     hardware = mapping.rram(devices.flawed(CELL, stuck_fraction=0.3), devices=chip)
     hardware.program(np.zeros((100, 100)), rng=stream(0))
     before, twin = chip.failed_cells, chip.copy()
-    chip.damage(HIGH, stream(1))
+    chip.damage(HIGH, seed=1)
     check_frequency(chip.failed_cells - before, 20_000 - before, 0.2)
     with pytest.raises(AssertionError):
         check_frequency(chip.failed_cells - before, 20_000, 0.2)
     assert twin.failed_cells == before
+    late = mapping.rram(CELL, devices=chip).at(1)
+    late.program(np.zeros((100, 100)), rng=stream(0))  # an array that nobody had used yet
+    alone = mapping.Chip()
+    replace(late, devices=alone).program(np.zeros((100, 100)), rng=stream(0))
+    assert alone.failed_cells == 0
+    both = chip.failed_cells
+    check_frequency(both - before, 20_000 - before + 20_000, 0.2)
 
 
 def test_a_copy_of_a_chip_wears_on_its_own():
@@ -280,6 +287,17 @@ def test_a_disturbance_strikes_when_it_is_due(task):
     assert failed[2] == failed[3]
     check_frequency(failed[3], 2 * CELLS, 0.2)
     assert '"disturbances"' in run.attrs["config"]
+
+
+def test_a_chip_that_only_deploys_is_hit_too(task):
+    """Backpropagation programs nothing: its records see the faults and the damage all the same."""
+    cell = devices.flawed(CELL, stuck_fraction=0.1)
+    damage = [Disturbance(at=0.5, faults=HIGH)]
+    run = train(cell, task, zo.training.Backprop(), disturbances=damage, passes=40)
+    check_frequency(run.failed_cells.values[0], CELLS, 0.1)
+    check_frequency(run.failed_cells.values[-1], CELLS, 1 - 0.9 * 0.8)
+    with pytest.raises(AssertionError):
+        check_frequency(run.failed_cells.values[-1], CELLS, 0.1)
 
 
 def test_disturbances_are_independent(task):

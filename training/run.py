@@ -132,8 +132,8 @@ def fit(
                 mean_loss = float(np.mean(losses))
                 rng = stream(seed, "evaluation", steps)
                 record = {"step": steps, "train_loss": mean_loss, **_totals(trainer, batch)}
-                record["failed_cells"] = use.failed_cells
-                records.append({**record, **_test(trainer, task, use, deployments, rng)})
+                record |= _test(trainer, task, use, deployments, rng)
+                records.append({**record, "failed_cells": use.failed_cells})
                 losses = []
     attributes = {
         "method": method.name,

@@ -26,6 +26,7 @@ HARDWARE: dict[str, tuple[str, ...]] = {
         "dac_bits",
         "adc_bits",
         "wire_resistance",
+        "current_range",
         "settling_time",
         "running_clock",
         "stuck_fraction",
@@ -64,6 +65,7 @@ class Substrate:
         conductance window; unset, the device's own.
     dac_bits, adc_bits : of the converters.
     wire_resistance : Ω per wire segment.
+    current_range : full scale of the ADC of crossbars, in units of read voltage · window · √rows.
     settling_time : s between programming and first use, in which cells relax.
     running_clock : products and read-backs take their time, in which cells move on.
     stuck_fraction, window_spread, characteristic_cycles : cells that are stuck, have a window of
@@ -87,6 +89,7 @@ class Substrate:
     dac_bits: Bits | None = None
     adc_bits: Bits | None = None
     wire_resistance: Annotated[float, Field(ge=0)] | None = None
+    current_range: Annotated[float, Field(gt=0)] | None = None
     settling_time: Annotated[float, Field(ge=0)] | None = None
     running_clock: bool | None = None
     stuck_fraction: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -136,6 +139,7 @@ class Substrate:
             dac=DAC(bits=self.dac_bits or 8),
             adc=ADC(bits=self.adc_bits or 8),
             wire_resistance=self.wire_resistance or 0.0,
+            current_range=self.current_range or 1.0,
             settling_time=self.settling_time or 0.0,
             running_clock=self.running_clock or False,
             chip=self.chip or 0,

@@ -23,7 +23,6 @@ from pydantic.dataclasses import dataclass
 from zerohm._arrays import Array
 from zerohm._config import STRICT
 from zerohm._errors import InputError
-from zerohm._random import stream
 
 from ..datasets import Task
 from ..devices import Faults
@@ -47,8 +46,7 @@ class Disturbance:
 
     Parameters
     ----------
-    at : share of the budget of passes after which it happens, between 0 and 1. It hits the arrays
-        that have been programmed by then.
+    at : share of the budget of passes after which it happens, between 0 and 1.
     faults : probabilities of failing, and what failed cells are stuck at.
 
     Raises
@@ -77,7 +75,7 @@ class Use:
     def __init__(self, network: Trainable, disturbances: Sequence[Disturbance], seed: int) -> None:
         self.network = network
         self._chip: Chip | None = None
-        self._pending = sorted(enumerate(disturbances), key=lambda item: item[1].at)
+        self._pending = sorted(disturbances, key=lambda disturbance: disturbance.at)
         self._seed = seed
         arrays = rram_of(network)
         if disturbances and not arrays:
@@ -95,10 +93,8 @@ class Use:
 
     def disturb(self, progress: float) -> None:
         """Let everything happen that is due by this progress."""
-        while self._chip is not None and self._pending and self._pending[0][1].at <= progress:
-            number, disturbance = self._pending.pop(0)
-            rng = stream(self._seed, "disturbance", number)
-            self._chip.damage(disturbance.faults, rng)
+        while self._chip is not None and self._pending and self._pending[0].at <= progress:
+            self._chip.damage(self._pending.pop(0).faults, seed=self._seed)
 
     def answers(self, trainer: Trainer, x: Array, *, deployments: int, rng: Generator) -> Array:
         """Answers (..., batch, classes) to inputs (batch, features) of so many deployments.

@@ -36,6 +36,8 @@ Transform = NDArray[np.complex128]
 _LN10 = np.log(10.0)
 _SPACING = 0.35
 """Distance of the points of a density in standard deviations of the narrowest noise expected."""
+_POINTS = 2**20
+"""Most points of a density: a few thousand are usual."""
 _ROOM = 2.0
 """Half the length of the grid over the largest deviation: what lies beyond three of these folds
 back onto the data."""
@@ -115,7 +117,13 @@ class StateLikelihood:
         self.deviations, self.delays = deviations, delays
         self.parameters, self.clock = parameters, clock
         spacing = _SPACING * narrowest
-        length = 2.0 * _ROOM * float(np.abs(deviations).max()) + 20.0 * narrowest
+        largest = float(np.abs(deviations).max())
+        length = 2.0 * _ROOM * largest + 20.0 * narrowest
+        if length > _POINTS * spacing:
+            raise EstimationError(
+                f"a deviation of {largest:.3g} S is too far outside the noise of {narrowest:.3g} S "
+                "for a common law: leave such cells out"
+            )
         count = 2 ** int(np.ceil(np.log2(length / spacing)))
         self.points = (np.arange(count) - count // 2) * spacing
         self.frequency = 2.0 * np.pi * np.fft.rfftfreq(count, spacing)

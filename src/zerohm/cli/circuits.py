@@ -74,9 +74,9 @@ def _read_array(path: Path) -> NDArray[np.floating[Any]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of files that Python 2 wrote
-            values = np.load(path, mmap_mode="r", allow_pickle=False)
+            values = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # the parser of headers raises errors of many kinds
         raise InputError(f"cannot read {path} as an array file (.npy): {error}") from None
-    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
-        raise InputError(f"{path} must hold one array of real numbers")
+    if values.dtype.kind not in "fiu":
+        raise InputError(f"{path} must hold real numbers, not {values.dtype}")
     return np.array(values, dtype=np.float64)

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from zerohm._errors import InputError, choose
 
-from .application import app
+from .application import Whole, app
 
 
 @app.command
@@ -24,7 +24,7 @@ def figure(
     band: str | None = None,
     confidence: float | None = None,
     scale: str | None = None,
-    columns: int = 1,
+    columns: Whole = 1,
     out: Path,
 ) -> None:
     """Draw a figure of a sweep or a run, with its data as CSV and NetCDF beside it.

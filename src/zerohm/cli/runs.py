@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from zerohm._errors import InputError
 
-from .application import app
+from .application import Whole, app
 
 if TYPE_CHECKING:
     from zerohm.training.interchange import Exchangeable
@@ -17,7 +17,7 @@ Settings = Annotated[list[str], Parameter(consume_multiple=True, negative=())]
 
 
 @app.command
-def demo(*, out: Path = Path("demo"), workers: int = 2, seed: int = 0) -> None:
+def demo(*, out: Path = Path("demo"), workers: Whole = 2, seed: Whole = 0) -> None:
     """Train a network by its own write noise, sweep the noise, draw the figure (about a minute).
 
     Parameters
@@ -42,7 +42,7 @@ def train(
     hardware: str = "rram",
     device: str | None = None,
     set_: Annotated[Settings, Parameter(name="--set")] = [],  # noqa: B006 (never changed)
-    seed: int = 0,
+    seed: Whole = 0,
     out: Path = Path("run.nc"),
     weights: Path | None = None,
 ) -> None:
@@ -121,9 +121,9 @@ def sweep(
     /,
     *,
     store: Path,
-    workers: int = 1,
+    workers: Whole = 1,
     scheduler: str | None = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
 ) -> None:
     """Run a grid of training experiments; a sweep that was stopped goes on where it stopped.
 
@@ -174,7 +174,7 @@ def _parse_settings(pairs: list[str], taken: dict[str, Any]) -> dict[str, Any]:
             raise InputError(f"--set {pair!r}: {name} is given twice")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, too many digits, too deep
             value = text
         settings[name] = value if isinstance(value, int | float | bool) else text
     return settings

@@ -9,7 +9,7 @@ from zerohm._errors import InputError
 from zerohm._figures import Shown, figure_of, metadata, paper, shown
 from zerohm._files import whole
 
-from .results import PathLike, check_writable, save
+from ..results import PathLike, check_writable, save
 
 SUFFIXES = (".pdf", ".png", ".svg")
 

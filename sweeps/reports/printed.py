@@ -7,8 +7,8 @@ from typing import Any
 
 import xarray as xr
 
-from .figure_data import value_label
-from .labels import axis_label
+from ..figures.data import value_label
+from ..labels import axis_label
 from .tables import frame, row_dimensions, summarised, summary_table
 
 MISSING = "–"

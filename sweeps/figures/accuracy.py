@@ -1,15 +1,15 @@
 """Figures of sweeps over one parameter, drawn to go into a paper as they are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import xarray as xr
 from matplotlib.axes import Axes
 
 from zerohm._figures import AnyAxes, drawing
 
-from .drawing import Legend, draw_line, draw_references, set_x_scale, set_y_scale
-from .energy_figure import energy_breakdown
-from .figure_data import (
+from ..labels import axis_label
+from ..statistics import Band, summary
+from .data import (
     ACCURACY,
     ACCURACY_LABEL,
     further_dimension,
@@ -20,10 +20,7 @@ from .figure_data import (
     select,
     value_label,
 )
-from .heat_map_figure import heat_map
-from .labels import axis_label
-from .learning_figure import learning_curves
-from .statistics import Band, summary
+from .drawing import Legend, draw_line, draw_references, set_x_scale, set_y_scale
 
 
 def noise_accuracy(
@@ -136,16 +133,6 @@ def error_versus_size(
     table = summary(values, chosen)
     remember(axes, ds, values.to_dataset(), table, "error_versus_size", **settings)
     return axes
-
-
-FIGURES: dict[str, Callable[..., Axes]] = {
-    "noise-accuracy": noise_accuracy,
-    "error-versus-size": error_versus_size,
-    "learning-curves": learning_curves,
-    "heat-map": heat_map,
-    "energy-breakdown": energy_breakdown,
-}
-"""Kinds of figures by the name that the command line knows them by."""
 
 
 def _draw_lines(ax: Axes, values: xr.DataArray, x: str, scale: float, band: Band) -> Legend:

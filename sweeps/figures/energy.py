@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from zerohm._errors import InputError, choose
 from zerohm._figures import AnyAxes, drawing, figure_of
 
+from ..labels import axis_label
+from ..statistics import counted
+from .data import further_dimension, names, remember, select, together
 from .drawing import Array, Legend
-from .figure_data import further_dimension, names, remember, select, together
-from .labels import axis_label
-from .statistics import counted
 
 ENERGY = "energy_J"
 SCALES = ("linear", "log")

@@ -8,8 +8,9 @@ import xarray as xr
 from zerohm._errors import InputError
 from zerohm._figures import AnyAxes, drawing
 
-from .drawing import Array, Legend, draw_line, draw_references, set_y_scale
-from .figure_data import (
+from ..labels import axis_label
+from ..statistics import Band, quartiles, summary
+from .data import (
     ACCURACY,
     further_dimension,
     names,
@@ -19,8 +20,7 @@ from .figure_data import (
     together,
     value_label,
 )
-from .labels import axis_label
-from .statistics import Band, quartiles, summary
+from .drawing import Array, Legend, draw_line, draw_references, set_y_scale
 
 
 def learning_curves(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from zerohm._errors import InputError
 from zerohm._figures import keep
 
-from .labels import axis_label
+from ..labels import axis_label
 
 ACCURACY = "deployed_accuracy"
 ACCURACY_LABEL = "Test accuracy on\nfreshly written arrays (%)"

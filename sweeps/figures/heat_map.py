@@ -11,10 +11,10 @@ from matplotlib.patches import Patch
 from zerohm._errors import InputError
 from zerohm._figures import AnyAxes, drawing, figure_of
 
+from ..labels import axis_label
+from ..statistics import Band, counted, summary
+from .data import ACCURACY, names, no_further_dimension, remember, select, value_label
 from .drawing import Array
-from .figure_data import ACCURACY, names, no_further_dimension, remember, select, value_label
-from .labels import axis_label
-from .statistics import Band, counted, summary
 
 NUMBERS = 9
 """Up to so many columns (twice as many in a figure of two columns) have their number in them."""

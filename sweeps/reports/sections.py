@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.ticker import EngFormatter
 
-from .figure_data import value_label
-from .labels import attributes
+from ..figures.data import value_label
+from ..labels import attributes
 from .printed import MISSING, PrintedColumn, parameter_column, printed_summary
 from .tables import SCORES, frame, recorded, row_dimensions
 

@@ -12,9 +12,9 @@ import xarray as xr
 from zerohm._errors import InputError, choose
 from zerohm._files import whole
 
-from .labels import attributes
-from .results import PathLike, check_writable
-from .statistics import Band, summary
+from ..labels import attributes
+from ..results import PathLike, check_writable
+from ..statistics import Band, summary
 
 SCORES = ("deployed_accuracy", "deployed_r2")
 """What a summary is about if nothing else is asked for."""

@@ -16,14 +16,14 @@ from zerohm._figures import figure_of
 from zerohm._files import whole
 from zerohm._version import __version__
 
-from . import report_sections as sections
-from .energy_figure import energy_breakdown
-from .figures import noise_accuracy
+from ..figures.accuracy import noise_accuracy
+from ..figures.energy import energy_breakdown
+from ..figures.learning import learning_curves
+from ..results import PathLike, check_writable
+from ..statistics import Band
+from . import sections
 from .inline_svg import inline_svg
-from .learning_figure import learning_curves
 from .references import Reference, reference
-from .results import PathLike, check_writable
-from .statistics import Band
 from .tables import SCORES, row_dimensions
 
 
@@ -103,7 +103,7 @@ def save_report(
 @cache
 def _templates() -> Environment:
     environment = Environment(
-        loader=PackageLoader("zerohm.sweeps"),
+        loader=PackageLoader("zerohm.sweeps.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

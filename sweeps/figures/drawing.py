@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from zerohm._figures import figure_of, legend_columns
 
-from .statistics import Band
+from ..statistics import Band
 
 Array = NDArray[Any]
 
