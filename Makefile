@@ -28,7 +28,9 @@ notebooks: .venv/.installed-dev
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
 
 docs: .venv/.installed-dev
+	rm -rf docs/api/generated
 	$(BIN)/sphinx-build -W --keep-going -n -q -j 2 -c docs . build/site
+	$(BIN)/python docs/check_site.py build/site
 
 benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/crossbar_read.py

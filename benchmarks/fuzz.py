@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from inspect import getmembers, isclass, isfunction
 from pathlib import Path
@@ -155,7 +156,7 @@ def main() -> int:
             assert not refused_seeds(target)
             tally = Tally(name, target)
             if given.child is not None:
-                guided(tally, given.inputs, given.seed, lambda: _hand_back(tally, given))
+                guided(tally, given.inputs, given.seed, partial(_hand_back, tally, given))
             at_random(tally, given.inputs, given.seed)
             report(tally, given.keep)
             counts = tally.counts()

@@ -16,6 +16,7 @@ runs are kept in the store.
 import argparse
 import math
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from numpy.random import Generator
 
-from zerohm import datasets, devices, sweeps, training
+from zerohm import InputError, datasets, devices, sweeps, training
 from zerohm._arrays import Array
 from zerohm._figures import PaperFigure, paper
 from zerohm._random import stream
@@ -44,7 +45,6 @@ from zerohm.training import Network, NoiseZO, mlp
 from zerohm.training.estimators import Observation, covariance
 from zerohm.training.losses import Labels, cross_entropy
 from zerohm.training.node_noise import NodeNoise, NodeNoiseTrainer
-from zerohm.training.node_noise_estimator import own_noise, sample_losses
 from zerohm.training.write_noise_statistics import CrossCovariance
 
 LOW, HIGH = 50e-6, 100e-6  # S: far from the floor, where nothing clips
@@ -272,21 +272,32 @@ def _of_pairs(case: Problem, pairs: int, bracketed: bool, rng: Generator) -> Arr
 
 def node_noise_estimates(
     case: Problem, method: NodeNoise, draws: int, *, seed: int, repeats: int = 1
-) -> tuple[Array, float]:
-    """Estimates (draws, d), and the mean square of the noise of the first layer's nodes."""
+) -> Array:
+    """Estimates (draws, d), each after a programming event of its own.
+
+    Events after which no cell moves between the passes are refused and left out.
+    """
     trainer = replace(method, foresight_rate=0.0).start(
         case.network, case.weights, rng=stream(seed)
     )
     x, labels = np.tile(case.x, (repeats, 1)), np.tile(case.labels, repeats)
-    estimates, power = [], 0.0
+    estimates = []
     for _ in range(draws):
         trainer.program()
-        inputs, nodes = trainer._two_passes(x)
-        losses = sample_losses(nodes[-1], labels)
-        estimates.append(trainer._gradient(inputs, nodes, losses, labels))
-        noise = own_noise(inputs, nodes, case.network.matrices(case.weights))
-        power += float(np.mean(np.square(noise[0]))) / draws
-    return np.array(estimates), power
+        with suppress(InputError):
+            estimates.append(trainer.estimate(x, labels)[0])
+    return np.array(estimates)
+
+
+def node_difference(case: Problem, arrays: int, draws: int, *, seed: int) -> float:
+    """Mean square difference of the first layer's nodes: of two arrays, or one read in turn."""
+    rng, total = stream(seed), 0.0
+    for _ in range(draws):
+        state = case.network.program(case.weights, rng=rng, copies=arrays)
+        passes = [state.layer_values(case.x, rng=rng)[0][1] for _ in range(3 - arrays)]
+        first, second = passes if arrays == 1 else passes[0]
+        total += float(np.mean(np.square(first - second)))
+    return total / draws
 
 
 def slope(estimates: Array, gradient: Array) -> tuple[float, float]:
@@ -321,14 +332,16 @@ def print_estimates(pairs: int, draws: int) -> None:
             estimates = write_noise_estimates(case, pairs, bracketed=bracketed, seed=1)
             print_estimate(name, harvest, estimates, case.gradient)
         for harvest in NODES:
-            estimates, power = node_noise_estimates(case, HARVESTS[harvest], draws, seed=2)
+            method = HARVESTS[harvest]
+            estimates = node_noise_estimates(case, method, draws, seed=2)
+            if len(estimates) == 0:
+                print(f"{name:28} {harvest:26} both passes are the same", flush=True)
+                continue
+            power = node_difference(case, method.arrays, draws, seed=2)
             if name == "white":
                 white[harvest] = power
-            if power:
-                share = f"{power / white.get(harvest, math.nan):.3f}"
-                print_estimate(name, harvest, estimates, case.gradient, share)
-            else:
-                print(f"{name:28} {harvest:26} both passes are the same", flush=True)
+            share = f"{power / white.get(harvest, math.nan):.3f}"
+            print_estimate(name, harvest, estimates, case.gradient, share)
 
 
 def print_estimate(
@@ -453,26 +466,58 @@ def trained_mesh(harvest: str, split: str, seed: int, passes: int) -> xr.Dataset
     )
 
 
+def print_mesh_estimates(draws: int) -> None:
+    """Mean estimates of the small network on meshes with exact converters."""
+    case = problem(Process(plain(0.0)))
+    case = replace(
+        case,
+        network=replace(
+            case.network,
+            layers=tuple(
+                replace(layer, hardware=photonic(adc=None, place=place))
+                for place, layer in enumerate(case.network.layers)
+            ),
+        ),
+        weights=case.weights.astype(np.float32),
+        x=case.x.astype(np.float32),
+    )
+    for harvest, repeats in (("phase noise, nodes", 1), ("detector noise, nodes", 3)):
+        found = node_noise_estimates(case, PHOTONIC[harvest], draws, seed=1, repeats=repeats)
+        first = case.network.layers[0].shape
+        size = first[0] * first[1]
+        print_estimate("mesh, first layer", harvest, found[:, :size], case.gradient[:size])
+
+
 # --------------------------------------------------------------------------------------------
 # Figure
 
 
+def measured_share(name: str, draws: int = 300) -> float:
+    """Mean square difference of passes taken in turn, over that with white noise."""
+    found = processes(0.005 * (HIGH - LOW), SAMPLES * READ)
+    powers = [node_difference(problem(found[each]), 1, draws, seed=2) for each in (name, "white")]
+    return powers[0] / powers[1]
+
+
 def draw_shares(axes: Axes) -> None:
-    """1 − ρ of telegraph and 1/f noise against the time between two passes."""
+    """1 − ρ of telegraph and 1/f noise against the time between two passes, and what they see."""
     sigma, state = 1e-6, 75e-6
     lags = np.geomspace(1e-3, 1e3, 61)
-    for noise, label in (
-        (telegraph(sigma, 1.0), "telegraph, $\\tau$ = 1"),
-        (flicker(sigma, 1.0), "1/f, corners $10^{\\pm 3}$ / 2$\\pi$"),
+    for noise, style, marker, label, measured in (
+        (telegraph(sigma, 1.0), "-", "o", "telegraph", (0.1, 1.0, 10.0, 100.0)),
+        (flicker(sigma, 1.0), "--", "s", "1/f", (1.0,)),
     ):
         correlation = noise.autocovariance(lags, state) / noise.autocovariance(0.0, state)
-        axes.plot(lags, 1 - correlation, label=label)
+        axes.plot(lags, 1 - correlation, style, color="0.2")
+        names = [label if label == "1/f" else f"{label} {ratio:g}" for ratio in measured]
+        shares = [measured_share(name) for name in names]
+        axes.plot(1 / np.array(measured), shares, marker, color="0.2", label=f"{label}, measured")
     axes.set(
         xscale="log",
-        xlabel="Time between the passes",
+        xlabel="Time between the passes / correlation time",
         ylabel="Variance that two reads of one array see,\nshare of that of white noise",
     )
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower right")
 
 
 def draw(runs: dict[str, xr.Dataset], path: Path) -> None:
@@ -518,6 +563,7 @@ def main() -> None:
     if options.what == "estimates":
         print_estimates(options.pairs, options.draws)
     elif options.what == "photonic":
+        print_mesh_estimates(options.draws)
         grid = {"split": ("official", "random"), "seed": seeds}
         runs = swept(trained_mesh, options.store, PHOTONIC, grid, options.passes)
         print_accuracy(runs, "split")

@@ -512,8 +512,7 @@ class Crossbar:
 
     def _count_cycle(self, current: Array, drive: Array, reads: int) -> None:
         ledger = self.ledger
-        squares = np.einsum("...bi,...bi->...i", drive, drive)
-        power = squares * self._readout.row_conductance  # W, summed over the batch
+        power = np.square(drive) @ self._readout.row_conductance[..., np.newaxis]  # W per vector
         ledger.energy_J["array"] += reads * float(power.sum()) * self.read_duration
         # Copies work in parallel, reads one after the other.
         ledger.time_s += reads * current.shape[-2] * self.read_duration

@@ -33,31 +33,24 @@ def quantize(signal: Array, step: float, largest_code: float) -> tuple[Array, in
 
 @kernel
 def add_noise(current: Array, variance: Array, normal: Array) -> None:
-    """normal ← current (A) + √variance (A²) · normal, for standard normal deviates.
-
-    Contiguous arrays, the first two of one shape; ``normal`` may have several of it in front.
-    """
+    """current (A) += √variance (A²) · standard normal deviates, in place; contiguous arrays."""
     i_flat, v_flat, n_flat = current.ravel(), variance.ravel(), normal.ravel()
-    for start in range(0, n_flat.size, max(i_flat.size, 1)):
-        noisy = n_flat[start : start + i_flat.size]
-        for i in range(i_flat.size):
-            noisy[i] = i_flat[i] + np.sqrt(v_flat[i]) * noisy[i]
+    for i in range(i_flat.size):
+        i_flat[i] += np.sqrt(v_flat[i]) * n_flat[i]
 
 
 @kernel
 def add_vector_noise(current: Array, std: Array, normal: Array) -> None:
-    """normal (..., batch, cols) ← current (A) + std (..., batch) (A) of its vector · normal.
+    """current (..., batch, cols) (A) += std (..., batch) (A) of its vector · normal, in place.
 
-    Contiguous arrays; ``current`` and ``std`` may lack leading axes of ``normal``, which then
-    share them.
+    Contiguous arrays; ``std`` may lack leading axes of ``current``, which then share it.
     """
-    cols = normal.shape[-1]
-    i_rows, n_rows = current.reshape(-1, cols), normal.reshape(-1, cols)
-    spread = std.ravel()
-    for row in range(len(n_rows)):
-        s, given, noisy = spread[row % spread.size], i_rows[row % len(i_rows)], n_rows[row]
+    cols = current.shape[-1]
+    i_rows, n_rows, spread = current.reshape(-1, cols), normal.reshape(-1, cols), std.ravel()
+    for row in range(len(i_rows)):
+        given, deviates, s = i_rows[row], n_rows[row], spread[row % spread.size]
         for j in range(cols):
-            noisy[j] = given[j] + s * noisy[j]
+            given[j] += s * deviates[j]
 
 
 @kernel

@@ -4,9 +4,9 @@ Read noise takes one deviate per partial sum and read, which is most of what a s
 matrix–vector product costs. Two parts make them, both without rejections, so that the compiler
 computes many at a time:
 
-- uniform words by the counter-based generator Philox4x32-10 (Salmon et al., SC11, article 16
-  (2011)): word i is a function of i and of 128 bits that the caller's generator gives for every
-  array of deviates;
+- uniform words by the counter-based generator Threefry2x32-20 (Salmon et al., SC11, article 16
+  (2011)): words are a function of their number and of 96 bits that the caller's generator gives
+  for every array of deviates;
 - Box and Muller's transform (Ann. Math. Stat. 29, 610 (1958)), √(−2 ln u)·(cos, sin)(2πv), with
   polynomials in place of library functions.
 """
@@ -23,7 +23,7 @@ from zerohm._arrays import Array
 from zerohm._jit import kernel
 
 _F = np.float32
-_BLOCK = 8192  # deviates, a multiple of 4
+_BLOCK = 2048  # deviates, an even number
 
 
 def normal_deviates(rng: Generator, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
@@ -37,8 +37,8 @@ def normal_deviates(rng: Generator, shape: tuple[int, ...], dtype: DTypeLike) ->
     if np.dtype(dtype) != np.float32:
         return rng.standard_normal(shape)
     size = math.prod(shape)
-    deviates = np.empty(-(-size // 4) * 4, dtype=_F)
-    fill(np.frombuffer(rng.bytes(16), dtype=np.uint32), deviates)
+    deviates = np.empty(-(-size // 2) * 2, dtype=_F)
+    fill(np.frombuffer(rng.bytes(12), dtype=np.uint32), deviates)
     return deviates[:size].reshape(shape)
 
 
@@ -62,28 +62,41 @@ _ONE, _HALF, _TWO, _LN2 = _F(1), _F(0.5), _F(2), _F(math.log(2.0))
 _ROOT_HALF = np.int32(np.array(math.sqrt(0.5), dtype=_F).view(np.int32))
 
 
-_FIRST, _SECOND = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_FIRST_STEP, _SECOND_STEP = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
-_HIGH = np.uint64(32)
+_PARITY, _WIDTH = np.uint32(0x1BD11BDA), np.uint32(32)
 
 
 @kernel
-def philox(seed: NDArray[np.uint32], start: int, words: NDArray[np.uint32]) -> None:
-    """Uniform words (4n,): quarter by quarter the four results of Philox4x32-10.
+def _rotated(word: np.uint32, by: np.uint32) -> np.uint32:
+    return np.uint32(np.uint32(word << by) | np.uint32(word >> np.uint32(_WIDTH - by)))
 
-    seed (4,): the key, then the upper half of the counter; the lower half counts from ``start``.
+
+@kernel
+def threefry(seed: NDArray[np.uint32], start: int, words: NDArray[np.uint32]) -> None:
+    """Uniform words (2n,): the first results of Threefry2x32-20, then the second ones.
+
+    seed (3,): the key and the upper half of the counter, whose lower half counts from ``start``.
     """
-    n = words.size // 4
+    n = words.size // 2
     for i in range(n):
-        count = np.uint64(start + i)
-        a, b, c, d = np.uint32(count), np.uint32(count >> _HIGH), seed[2], seed[3]
-        key, other = seed[0], seed[1]
-        for _ in range(10):
-            p, q = _FIRST * np.uint64(a), _SECOND * np.uint64(c)
-            a, b = np.uint32(np.uint32(q >> _HIGH) ^ b ^ key), np.uint32(q)
-            c, d = np.uint32(np.uint32(p >> _HIGH) ^ d ^ other), np.uint32(p)
-            key, other = np.uint32(key + _FIRST_STEP), np.uint32(other + _SECOND_STEP)
-        words[i], words[n + i], words[2 * n + i], words[3 * n + i] = a, b, c, d
+        # Three keys and two groups of four rotations take turns.
+        first, second = seed[0], seed[1]
+        third = np.uint32(_PARITY ^ first ^ second)
+        a, b, c, d = np.uint32(13), np.uint32(15), np.uint32(26), np.uint32(6)
+        e, f, g, h = np.uint32(17), np.uint32(29), np.uint32(16), np.uint32(24)
+        x, y = np.uint32(np.uint32(start + i) + first), np.uint32(seed[2] + second)
+        for group in range(1, 6):
+            x = np.uint32(x + y)
+            y = _rotated(y, a) ^ x
+            x = np.uint32(x + y)
+            y = _rotated(y, b) ^ x
+            x = np.uint32(x + y)
+            y = _rotated(y, c) ^ x
+            x = np.uint32(x + y)
+            y = _rotated(y, d) ^ x
+            x, y = np.uint32(x + second), np.uint32(y + third + np.uint32(group))
+            a, b, c, d, e, f, g, h = e, f, g, h, a, b, c, d
+            first, second, third = second, third, first
+        words[i], words[n + i] = x, y
 
 
 @kernel
@@ -118,9 +131,9 @@ def box_muller(words: NDArray[np.uint32], deviates: Array) -> None:
 
 @kernel
 def fill(seed: NDArray[np.uint32], deviates: Array) -> None:
-    """Deviates (4n,) float32 of one seed (4,), in blocks that stay in the fastest cache."""
+    """Deviates (2n,) float32 of one seed (3,), in blocks that stay in the fastest cache."""
     words = np.empty(_BLOCK, dtype=np.uint32)
     for start in range(0, deviates.size, _BLOCK):
         block = deviates[start : start + _BLOCK]
-        philox(seed, start // 4, words[: block.size])
+        threefry(seed, start // 2, words[: block.size])
         box_muller(words[: block.size], block)

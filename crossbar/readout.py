@@ -98,13 +98,12 @@ class IdealReadout:
         current: Array = voltages @ self.transfer
         if self._variance.ndim:
             return _noisy(current, np.square(voltages) @ self._variance, source(), reads), 0
-        if self._variance == 0:
-            return _repeated(current, reads), 0
-        # One variance for all cells: that of a current is the same in every column.
-        power = np.einsum("...bi,...bi->...b", voltages, voltages)
-        result = normal_deviates(source(), _shape(current, reads), current.dtype)
-        add_vector_noise(current, np.sqrt(self._variance * power), result)
-        return result, 0
+        current = repeated(current, reads)
+        if self._variance > 0:
+            # One variance for all cells: that of a current is the same in every column.
+            std = np.sqrt(self._variance * np.vecdot(voltages, voltages))
+            add_vector_noise(current, std, normal_deviates(source(), current.shape, current.dtype))
+        return current, 0
 
 
 class _SolvedReadout:
@@ -157,7 +156,7 @@ class WiredReadout(_SolvedReadout):
             values = [of(batch) for of, batch in zip(self._variances, batches, strict=True)]
             variance = _sensed(self._copies(values), +1, self._differential)
             return _noisy(current, variance, source(), reads), 0
-        return _repeated(current, reads), 0
+        return repeated(current, reads), 0
 
 
 class CellwiseReadout(_SolvedReadout):
@@ -180,7 +179,7 @@ class CellwiseReadout(_SolvedReadout):
     ) -> tuple[Array, int]:
         """See :class:`Readout`."""
         if not self._noisy:
-            return _repeated(voltages @ self.transfer, reads), 0
+            return repeated(voltages @ self.transfer, reads), 0
         rng, batches = source(), _batches(voltages, self._lead)
         if reads is None:
             return self._read_once(batches, rng)
@@ -216,7 +215,7 @@ class LinearisedReadout:
         if self._variance is not None:
             variance = _sensed(self._variance(voltages.astype(np.float64)), +1, self._differential)
             return _noisy(current, variance, source(), reads), 0
-        return _repeated(current, reads), 0
+        return repeated(current, reads), 0
 
 
 class ElectronicReadout:
@@ -243,20 +242,16 @@ class ElectronicReadout:
         return _noisy(current, variance, source(), None), floored
 
 
-def _shape(current: Array, reads: int | None) -> tuple[int, ...]:
-    return current.shape if reads is None else (reads, *current.shape)
-
-
-def _repeated(current: Array, reads: int | None) -> Array:
-    """Currents of so many reads without noise."""
-    return current if reads is None else np.repeat(current[np.newaxis], reads, axis=0)
+def repeated(values: Array, reads: int | None) -> Array:
+    """The same values for so many reads, in front; unset, for one without an axis of its own."""
+    return values if reads is None else np.repeat(values[np.newaxis], reads, axis=0)
 
 
 def _noisy(current: Array, variance: Array, rng: Generator, reads: int | None) -> Array:
     """Currents (A) with noise of a variance (A²) that broadcasts against them, for every read."""
-    result = normal_deviates(rng, _shape(current, reads), current.dtype)
-    full = np.broadcast_to(variance, current.shape)
-    add_noise(current, np.ascontiguousarray(full, dtype=current.dtype), result)
+    result = repeated(current, reads)
+    full = np.ascontiguousarray(np.broadcast_to(variance, result.shape), dtype=result.dtype)
+    add_noise(result, full, normal_deviates(rng, result.shape, result.dtype))
     return result
 
 

@@ -75,7 +75,7 @@ class FabricatedCells:
 
     Attributes
     ----------
-    wear : of each cell so far, in programming events at 300 K; all zero for endless endurance.
+    wear : of each cell so far, in programming events at 300 K; counted for limited endurance only.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class FabricatedCells:
         window_spread: WindowSpread | None = None,
     ) -> None:
         self.shape = shape
-        self.wear = np.zeros(shape if endurance is not None else (1,) * len(shape))
+        self.wear = np.zeros(shape)
         self._endurance = endurance
         self._stuck = None if faults is None else faults.fabricate(shape, rng)
         if endurance is not None:
@@ -118,8 +118,8 @@ class FabricatedCells:
 
     def damage(self, faults: Faults, rng: Generator) -> None:
         """Let working cells fail now, with these probabilities."""
-        fresh = faults.fabricate(self.shape, rng)
-        self._stuck = fresh if self._stuck is None else _first(self._stuck, fresh)
+        fresh, before = faults.fabricate(self.shape, rng), self.stuck
+        self._stuck = fresh if before is None else _first(before, fresh)
 
     def within_reach(self, states: Array, chosen: Chosen, edges: tuple[float, float]) -> Array:
         """States (S) of these cells moved into the windows that fabrication and wear left them.

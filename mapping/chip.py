@@ -20,7 +20,7 @@ class Chip:
     --------
     >>> import numpy as np
     >>> from zerohm import devices, mapping
-    >>> chip, rng = Chip(), np.random.default_rng(0)
+    >>> chip, rng = mapping.Chip(), np.random.default_rng(0)
     >>> cell = devices.flawed(devices.preset("Wan2022"), characteristic_cycles=10)
     >>> hardware = mapping.rram(cell, devices=chip)
     >>> failed = []

@@ -15,6 +15,7 @@ from zerohm._errors import InputError, checked
 
 from ..crossbar import Ledger
 from ..crossbar.kernels import quantize
+from ..crossbar.readout import repeated
 from .protocol import WriteNoise, check_batch, check_matrix, check_shape
 
 # J per multiply–accumulate in 45 nm (Horowitz 2014, figure 1.1.9): FP32 3.7 + 0.9 pJ,
@@ -127,7 +128,7 @@ class ProgrammedDigital:
         top = self._hardware.largest_code
         return quantize(weights, self._limit / top, float(top))[0]
 
-    def apply(self, x: Array, *, rng: Generator) -> Array:
+    def apply(self, x: Array, *, rng: Generator, reads: int | None = None) -> Array:
         """W·x for a batch; integers: of inputs rounded to their codes, summed exactly."""
         x = np.asarray(x, dtype=np.result_type(x, np.float32))
         check_batch(x, self._weights.shape[-1], self._copies)
@@ -139,12 +140,13 @@ class ProgrammedDigital:
             top = self._hardware.largest_code
             step = self._limit / top
             codes, saturated = quantize(x, 1.0 / top, float(top))
-            self.ledger.dac_saturations += saturated
+            self.ledger.dac_saturations += saturated * (reads or 1)
             inputs = np.rint(codes.astype(np.float64) * top)
             weights = np.rint(weights.astype(np.float64) / step)
             y: Array = (inputs @ np.swapaxes(weights, -1, -2)) * (step / top)
         else:
             y = inputs @ np.swapaxes(weights, -1, -2)
+        y = repeated(y, reads)
         vectors = y.size // y.shape[-1]
         operations = vectors * self._weights.shape[-1] * self._weights.shape[-2]
         self.ledger.vectors += vectors

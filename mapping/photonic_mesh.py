@@ -49,6 +49,7 @@ from zerohm._errors import InputError, checked
 from zerohm._memory import require_memory
 
 from ..crossbar import ADC, Ledger
+from ..crossbar.readout import repeated
 from ..devices.photonic.energy import PhotonicEnergy
 from ..devices.photonic.laser import Laser
 from ..devices.photonic.modulator import Modulator
@@ -317,7 +318,7 @@ class ProgrammedPhotonic:
         ]
         self._finish(sum(shifters.count for shifters in self._shifters))
 
-    def apply(self, x: Array, *, rng: Generator) -> Array:
+    def apply(self, x: Array, *, rng: Generator, reads: int | None = None) -> Array:
         """W·x for a batch through DAC, modulators, meshes, detectors and ADC.
 
         Raises
@@ -327,16 +328,17 @@ class ProgrammedPhotonic:
         x = np.asarray(x, dtype=self._dtype)
         check_batch(x, self._weights.shape[1], self._copies)
         hardware = self._hardware
-        vectors = self._copies * x.shape[-2]
+        times = reads or 1
+        vectors = self._copies * x.shape[-2] * times
         self.ledger.vectors += vectors
-        self.ledger.dac_saturations += int(np.count_nonzero(np.abs(x) > 1))
+        self.ledger.dac_saturations += int(np.count_nonzero(np.abs(x) > 1)) * times
         values = np.clip(x, -1.0, 1.0)
         spent = self._spent(values, vectors)
         self.ledger.energy_J["array"] += spent["laser"] + spent["heaters"]
         self.ledger.energy_J["dac"] += spent["dac"] + spent["modulators"]
         self.ledger.energy_J["adc"] += spent["receivers"] + spent["adc"]
-        self.ledger.time_s += x.shape[-2] / hardware.energy.symbol_rate
-        return self._measure(values, hardware.readout, hardware.output_range, rng)
+        self.ledger.time_s += times * x.shape[-2] / hardware.energy.symbol_rate
+        return self._measure(values, hardware.readout, hardware.output_range, rng, reads)
 
     def read_back(self, *, rng: Generator) -> Array:
         """Weights as the converter reports them: one input after the other, at full scale."""
@@ -397,7 +399,12 @@ class ProgrammedPhotonic:
         return found[0] if self._copies == 1 else found
 
     def _measure(
-        self, values: Array, readout: HomodyneReadout, full_scale: float, rng: Generator
+        self,
+        values: Array,
+        readout: HomodyneReadout,
+        full_scale: float,
+        rng: Generator,
+        reads: int | None = None,
     ) -> Array:
         """Numbers that come back for numbers that go in; full scale in the unit of apply's."""
         hardware, (outputs, inputs) = self._hardware, self._weights.shape
@@ -406,7 +413,7 @@ class ProgrammedPhotonic:
         rank = self._transmitted.shape[-1]
         passed = np.zeros((*light.shape[:-1], outputs), light.dtype)
         passed[..., :rank] = light[..., :rank] * self._transmitted[..., None, :]
-        fields = behind.propagate(passed)
+        fields = repeated(behind.propagate(passed), reads)
         # The circuit is linear: a fluctuation of the laser may as well come at its end.
         powers = hardware.laser.powers(
             (*fields.shape[:-1], 1), rng, bandwidth=readout.detector.bandwidth, dtype=self._dtype

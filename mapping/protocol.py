@@ -62,11 +62,12 @@ class Programmed(Protocol):
     def ledger(self) -> Ledger:
         """What this state has done so far."""
 
-    def apply(self, x: Array, *, rng: Generator) -> Array:
+    def apply(self, x: Array, *, rng: Generator, reads: int | None = None) -> Array:
         """W·x for a batch, as the converters' codes say; read noise is drawn here.
 
         (batch, in) or (copies, batch, in) to (batch, out), or (copies, batch, out) for a layer
-        programmed with copies.
+        programmed with copies. With ``reads``, so many results of the same inputs in front, each
+        with its own read noise and counted as a read of its own.
         """
 
     def read_back(self, *, rng: Generator) -> Array:

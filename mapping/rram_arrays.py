@@ -272,7 +272,7 @@ class ProgrammedRRAM:
             bands = None if self._bands is None else self._bands[tile]
             array.program(targets[tile], rng, copies=copies, bands=bands)
         self.advance(hardware.settling_time, rng=rng)
-        self._clock = self.ledger.time_s
+        self._clock = self.ledger.time_s if hardware.running_clock else 0.0
 
     def _array(self, tile: int, rows: int, outputs: int, reference: Reference | None) -> Crossbar:
         hardware, cell = self._hardware, self._hardware.cell

@@ -39,6 +39,7 @@ _KEYS = (*_RANGE, "count")
 _SEEDS = ("seed", "chip")
 _DIGITS = 12  # of the values of a range: the last ones may differ between mathematical libraries
 _MOST = 1_000_000  # values of a range
+_LARGEST = 1e300  # end of a range: the distance between two must be a number too
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def _range(name: str, table: Mapping[str, Any], where: str) -> list[Any]:
         raise InputError(f"{where}: the range from {start} to {stop} is empty")
     if scale == "log" and min(start, stop) <= 0:
         raise InputError(f"{where}: a range with scale 'log' needs start and stop above 0")
-    points = np.geomspace(start, stop, num) if scale == "log" else np.linspace(start, stop, num)
+    space = np.geomspace if scale == "log" else np.linspace
+    points = space(float(start), float(stop), num)
     values = [float(f"{value:.{_DIGITS}g}") for value in points]
     if isinstance(start, int) and isinstance(stop, int) and all(v.is_integer() for v in values):
         return [int(value) for value in values]
@@ -171,7 +173,8 @@ def _check_plain(name: str, value: Any, where: str) -> None:
 
 
 def _number(name: str, key: str, value: Any, where: str) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    if not plain or not abs(value) <= _LARGEST:
         raise InputError(f"{where}: {key} = {value!r}: {_wanted(name)}")
     return value
 

@@ -162,9 +162,7 @@ def _bounded() -> Iterator[None]:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            resource.setrlimit(
-                resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard)
-            )
+            resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MEMORY, hard))
             signal.setitimer(signal.ITIMER_PROF, SECONDS)
             yield
     finally:
@@ -198,18 +196,16 @@ def _listing(folder: Path) -> set[tuple[str, int, int]]:
 
 # Damage
 
-NASTY = tuple(
-    word.encode()
-    for word in (
-        *("nan", "inf", "-inf", "1e999", "-1e999", "-0", "0", "-1", "1", "2", "1e-320", "0x10"),
-        *("1_000", "1,5", "9" * 400, "9" * 5000, "18446744073709551616", "-9223372036854775809"),
-        *("4294967295", "2147483648", "true", "false", "null", "None", "1979-05-27T07:32:00Z"),
-        *(",", ";", "\t", "\n", "\r", "\r\n", "=", ":", ".", "#", "'", '"', '"""', "'''", "\\"),
-        *("[", "]", "{", "}", "[" * 3000, '{"a":' * 3000, "[[", "{}", "[]", '""', "(", "*", "%n"),
-        *("\0", "\ufeff", "Ω", "10 kΩ", "µ", "\u202e", "\\ud800", "\\u0000", "é", "💡", "x" * 9999),
-        *("__class__", "$(id)", "../..", "/dev/null", "/dev/full", "/", "~", "kind", " ", ""),
-    )
-) + (b"\xff", b"\xed\xa0\x80", b"\x1f\x8b")
+_NASTY_TEXTS = (
+    *("nan", "inf", "-inf", "1e999", "-1e999", "-0", "0", "-1", "1", "2", "1e-320", "0x10"),
+    *("1_000", "1,5", "9" * 400, "9" * 5000, "18446744073709551616", "-9223372036854775809"),
+    *("4294967295", "2147483648", "true", "false", "null", "None", "1979-05-27T07:32:00Z"),
+    *(",", ";", "\t", "\n", "\r", "\r\n", "=", ":", ".", "#", "'", '"', '"""', "'''", "\\"),
+    *("[", "]", "{", "}", "[" * 3000, '{"a":' * 3000, "[[", "{}", "[]", '""', "(", "*", "%n"),
+    *("\0", "\ufeff", "Ω", "10 kΩ", "µ", "\u202e", "\\ud800", "\\u0000", "é", "💡", "x" * 9999),
+    *("__class__", "$(id)", "../..", "/dev/null", "/dev/full", "/", "~", "kind", " ", ""),
+)
+NASTY = (*(text.encode() for text in _NASTY_TEXTS), b"\xff", b"\xed\xa0\x80", b"\x1f\x8b")
 """Words that readers stumble over."""
 
 _EXTREMES = (0, 1, -1, 2**7, 2**8 - 1, 2**15, 2**16 - 1, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63)
@@ -389,7 +385,8 @@ def _measurements() -> dict[str, str]:
         + _rows(
             range(60), ["up"] * 30 + ["down"] * 30, np.append(rising, rising[::-1]) + 1e-8 * noise
         ),
-        "iv": "voltage_V,current_A\n" + _rows(volts, 2e-5 * np.sinh(3 * volts) * (1 + 0.01 * noise)),
+        "iv": "voltage_V,current_A\n"
+        + _rows(volts, 2e-5 * np.sinh(3 * volts) * (1 + 0.01 * noise)),
         "phase-shifter": "heater_power_W,output_power_W\n"
         + _rows(power, 1e-3 * (1 + 0.9 * np.cos(np.pi * power / 0.02)) + 1e-6 * noise),
     }
@@ -436,7 +433,16 @@ def _arrays(folder: Path) -> dict[str, Target]:
         "array file": Target(
             _solve,
             tuple(arrays),
-            (b"PK\x03\x04", b"'descr'", b"'|O'", b"fortran_order", b"(99999999999,)", b"<f8", b"<c16", b"(2, 2)"),
+            (
+                b"PK\x03\x04",
+                b"'descr'",
+                b"'|O'",
+                b"fortran_order",
+                b"(99999999999,)",
+                b"<f8",
+                b"<c16",
+                b"(2, 2)",
+            ),
             writes=True,
             modules=("zerohm.cli.circuits", "numpy.lib._format_impl"),
         ),
@@ -486,7 +492,15 @@ def _results(folder: Path) -> dict[str, Target]:
         "store": Target(
             zo.sweeps.load,
             numbered,
-            (b"shape", b"chunk_shape", b"fill_value", b"codecs", b"99999999999", b"string", b"vlen"),
+            (
+                b"shape",
+                b"chunk_shape",
+                b"fill_value",
+                b"codecs",
+                b"99999999999",
+                b"string",
+                b"vlen",
+            ),
             place=partial(_place_store, parts),
             modules=reading,
         ),
@@ -554,7 +568,7 @@ _COMMANDS = (
     "train --task digits --method noisezo --hardware rram --device card.json --seed 3 --out new.nc "
     "--weights w.onnx --set passes=40 hidden=8 write_noise=0.02 batch=16",
     "train --hardware photonic --method mezo --set phase_noise=0.01 loss_dB=0.1",
-    "train --task f1 --method ffzero --hardware digital --set split=fixed hidden=8,8 learning_rate=1",
+    "train --task f1 --method ffzero --hardware digital --set split=fixed hidden=8,8",
     "train --set hardware.cell.conductance_min=2e-6 hardware.adc.bits=6",
     "sweep sweep.toml --store new.zarr --workers 1 --seed 2",
     "sweep sweep.toml --store new.zarr --scheduler tcp://127.0.0.1:1",
@@ -563,9 +577,10 @@ _COMMANDS = (
     "train --help",
     "--version",
 )
+_ODD = ("--set", "a=b=c", "=", "--", "-", "folder", "missing/run.nc", "nothing", "--no-json")
 _ARGUMENTS = tuple(
-    dict.fromkeys(word.encode() for command in _COMMANDS for word in command.split())
-) + (b"--set", b"a=b=c", b"=", b"--", b"-", b"folder", b"missing/run.nc", b"nothing", b"--no-json")
+    dict.fromkeys(word.encode() for words in (*_COMMANDS, *_ODD) for word in words.split())
+)
 
 
 def _commands() -> dict[str, Target]:

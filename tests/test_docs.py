@@ -28,7 +28,8 @@ PYTHON = ("python", "{code-cell} ipython3")
 FRAGMENTS = {
     "interchange.md": "the names of a reader's own network and files stand in them",
     "energy.md": "two full training runs",
-    "noise_as_resource.md": "full training runs",
+    "faults.md": "a full training run",
+    "noise_in_time.md": "a full training run",
 }
 """Pages whose code is not run, and why not."""
 
@@ -37,6 +38,7 @@ NO_EXAMPLE = {
         zerohm.InputError zerohm.crossbar.SolverError zerohm.devices.PresetWarning
         zerohm.devices.calibrate.EstimationError zerohm.devices.pulses.NotConverged
         zerohm.sweeps.SweepWarning zerohm.training.EnduranceWarning
+        zerohm.training.NonlinearNoiseWarning
         zerohm.training.TrainingDiverged
         zerohm.training.quantized.AccumulatorOverflow""",
     "what somebody else's class must have": """

@@ -183,6 +183,22 @@ def test_damage_hits_working_cells():
     check_frequency(both - before, 20_000 - before + 20_000, 0.2)
 
 
+def test_what_is_broken_does_not_break_again():
+    """Damage leaves worn-out cells at what they are stuck at, now and when more time passes."""
+    cells = worn(2.0, shape=5.0).fabricate((50, 50), stream(0))
+    for _ in range(2):
+        cells.wear_out(...)
+    before = cells.stuck.copy()
+    broken = ~np.isnan(before)
+    assert 0.5 < np.mean(broken) < 0.75
+    cells.damage(
+        devices.Faults(low=devices.StuckState(probability=1.0, conductance=0.0)), stream(1)
+    )
+    cells.wear_out(...)
+    assert np.all(cells.stuck[broken] == 60e-6)
+    assert np.all(cells.stuck[~broken] == 0.0)
+
+
 def test_a_copy_of_a_chip_wears_on_its_own():
     """Programming the copy wears the copy."""
     chip = mapping.Chip()

@@ -39,7 +39,6 @@ from zerohm._errors import InputError
 
 from ..crossbar import Ledger
 from ..mapping import Programmed, RRAMHardware
-from ..mapping.rram_arrays import ProgrammedRRAM
 from .descent import Adam, schedule
 from .losses import Labels
 from .network import (
@@ -51,12 +50,11 @@ from .network import (
     with_constant,
 )
 from .node_noise_estimator import (
+    losses_and_slopes,
     node_slope,
     nonlinearity,
-    output_slope,
     own_noise,
     relative_power,
-    sample_losses,
     without_known,
 )
 from .protocol import Batches
@@ -194,8 +192,10 @@ class NodeNoiseTrainer:
         inputs, nodes = self._two_passes(x)
         self.forward_passes += 2
         self._require_moved(inputs, nodes)
-        losses = sample_losses(nodes[-1], labels)
-        return self._gradient(inputs, nodes, losses, labels), float(losses.mean())
+        losses, slopes = losses_and_slopes(nodes[-1], labels)
+        difference = losses[0] - losses[1]
+        self._check_linear(difference, nodes[-1], slopes, labels)
+        return self._gradient(inputs, nodes, difference, slopes.mean(axis=0)), float(losses.mean())
 
     def program(self) -> None:
         """Write the master copy onto the arrays."""
@@ -219,7 +219,8 @@ class NodeNoiseTrainer:
             if number:
                 signal = with_constant(activate(nodes[-1], self.network.activation), 1.0)
             limit = np.float32(layer.input_limit)
-            codes = self._read_twice(state, signal / limit)
+            scaled = signal if limit == 1 else signal / limit
+            codes = self._read_twice(state, scaled)
             inputs.append(np.broadcast_to(signal, (2, *signal.shape[-2:])))
             nodes.append(codes * limit)
         return inputs, nodes
@@ -229,31 +230,29 @@ class NodeNoiseTrainer:
         if self.arrays == 2:
             return state.apply(signal, rng=self._rng)
         if signal.ndim == 2:
-            if isinstance(state, ProgrammedRRAM):  # one product serves both reads
-                return state.apply(signal, rng=self._rng, reads=2)
-            signal = np.stack([signal, signal])
+            return state.apply(signal, rng=self._rng, reads=2)
         _, batch, width = signal.shape
         return state.apply(signal.reshape(2 * batch, width), rng=self._rng).reshape(2, batch, -1)
 
     def _gradient(
-        self, inputs: list[Array], nodes: list[Array], losses: Array, labels: Labels
+        self, inputs: list[Array], nodes: list[Array], difference: Array, slope: Array
     ) -> Array:
-        """Mean over the batch of the slopes by the nodes times the layers' inputs."""
-        slopes = output_slope(nodes[-1], labels)
-        slope = slopes.mean(axis=0)
+        """Mean over the batch of the slopes by the nodes times the layers' inputs.
+
+        difference (batch,) of the losses, slope (batch, classes) by the last layer's nodes.
+        """
         noise = own_noise(inputs, nodes, self._written)
-        difference = losses[0] - losses[1]
-        self._check_linear(difference, nodes[-1], slopes, labels)
         difference = without_known(difference, slope, noise[-1])
-        share = np.float32(1.0 / len(labels))
+        share = np.float32(1.0 / len(slope))
         rate = np.float32(self._settings.foresight_rate / max(np.sum(np.square(slope)), 1e-30))
         gradients = []
         for number, (gain, matrix) in enumerate(zip(self._gains, self._foresight, strict=True)):
             scale, power = relative_power(noise[number])
             active = inputs[number + 1][..., :-1]
-            foretold = (slope @ matrix.T) * (active[0] != active[1])
+            moved = active[0] != active[1]
+            foretold = (slope @ matrix.T) * moved
             rest = without_known(difference, foretold, noise[number])
-            measured = node_slope(rest, noise[number], scale, gain, active)
+            measured = node_slope(rest, noise[number], scale, gain, moved)
             gradients.append((share * (foretold + measured)).T @ _mean(inputs, number))
             matrix += rate * (measured.T @ slope)
             gain += _GAIN_RATE * (power - gain)

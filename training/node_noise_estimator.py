@@ -16,7 +16,7 @@ import numpy as np
 
 from zerohm._arrays import Array
 
-from .losses import Labels, log_softmax
+from .losses import Labels
 
 
 def own_noise(
@@ -38,20 +38,22 @@ def own_noise(
     return noise
 
 
-def output_slope(logits: Array, labels: Labels) -> Array:
-    """Derivative of every sample's loss by its logits, softmax − target, of both passes.
+def losses_and_slopes(logits: Array, labels: Labels) -> tuple[Array, Array]:
+    """−log p(label) of every sample and its derivative by the logits, softmax − target.
 
-    logits and result (2, batch, classes).
+    logits (..., batch, classes) to losses (..., batch) and slopes of the shape of the logits.
     """
-    slope: Array = np.exp(log_softmax(logits))
-    slope[:, np.arange(len(labels)), labels] -= 1.0
-    return slope
-
-
-def sample_losses(logits: Array, labels: Labels) -> Array:
-    """−log p(label) of every sample and pass: logits (2, batch, classes) to (2, batch)."""
-    losses: Array = -log_softmax(logits)[:, np.arange(len(labels)), labels]
-    return losses
+    # Classes in front: numpy is slow over a short last axis.
+    by_class = np.ascontiguousarray(np.moveaxis(logits, -1, 0))
+    by_class -= by_class.max(axis=0)
+    of_label = labels, ..., np.arange(len(labels))
+    losses: Array = -np.moveaxis(by_class[of_label], 0, -1)
+    slopes = np.exp(by_class)
+    total = slopes.sum(axis=0)
+    losses += np.log(total)
+    slopes /= total
+    slopes[of_label] -= 1.0
+    return losses, np.moveaxis(slopes, 0, -1)
 
 
 def without_known(difference: Array, slope: Array, noise: Array) -> Array:
@@ -71,24 +73,25 @@ def relative_power(noise: Array) -> tuple[Array, Array]:
     noise (batch, n); zero for samples without any. The second one is 1 for all nodes if all have
     the same noise and every sample has some.
     """
-    power = np.einsum("bj,bj->b", noise, noise)
+    square = np.square(noise)
+    power = square.sum(axis=1)
     scale = np.divide(noise.shape[1], power, out=np.zeros_like(power), where=power > 0)
-    gain: Array = np.einsum("b,bj,bj->j", scale, noise, noise) / np.float32(len(noise))
+    gain: Array = (scale @ square) / np.float32(len(noise))
     return scale[:, np.newaxis], gain
 
 
-def node_slope(difference: Array, noise: Array, scale: Array, gain: Array, active: Array) -> Array:
+def node_slope(difference: Array, noise: Array, scale: Array, gain: Array, moved: Array) -> Array:
     """Derivative of every sample's loss by the nodes, (batch, n): ΔL·n·ε/|ε|²/γ.
 
     difference (batch,) ΔL; noise ε (batch, n); scale n/|ε|² (batch, 1) and gain γ (n,) of
-    :func:`relative_power`, γ averaged over time; active (2, batch, n), the activations. Their
-    variance may differ from sample to sample (|ε|²) and from node to node (γ): the mean is
-    unbiased for noise whose variances are a product of both. Nodes whose activation is the same
-    in both passes get 0, which is exact: nothing that L shows depends on their ε.
+    :func:`relative_power`, γ averaged over time; moved (batch, n), whether the activation differs
+    between the passes. The variance of ε may differ from sample to sample (|ε|²) and from node to
+    node (γ): the mean is unbiased for noise whose variances are a product of both. Nodes that have
+    not moved get 0, which is exact: nothing that L shows depends on their ε.
     """
     slope = noise * (difference[:, np.newaxis] * scale)
     slope *= np.divide(1.0, gain, out=np.zeros_like(gain), where=gain > 0)
-    slope *= active[0] != active[1]
+    slope *= moved
     return slope
 
 
@@ -104,7 +107,7 @@ def nonlinearity(difference: Array, logits: Array, slopes: Array, labels: Labels
     difference (batch,) L₁ − L₂, logits and slopes (2, batch, classes).
     """
     change = logits[0] - logits[1]
-    middle = output_slope(logits.mean(axis=0, keepdims=True), labels)[0]
+    middle = losses_and_slopes(logits.mean(axis=0), labels)[1]
     bend = np.einsum("bj,bj->b", slopes.mean(axis=0) - middle, change)
     power = float(difference @ difference)
     return 0.0 if power == 0.0 else 2.0 / 3.0 * float(difference @ bend) / power
