@@ -6,10 +6,11 @@ a leading axis for copies of the array) and used for every read.
 """
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from zerohm._arrays import Array
 
@@ -21,6 +22,7 @@ from .noise_transfer import InputVariance
 from .normal_deviates import normal_deviates
 from .wires import Wires
 
+Values = TypeVar("Values", bound=NDArray[np.inexact])
 WireNoiseMode = Literal["moments", "first order", "exact"]
 
 
@@ -242,9 +244,11 @@ class ElectronicReadout:
         return _noisy(current, variance, source(), None), floored
 
 
-def repeated(values: Array, reads: int | None) -> Array:
+def repeated(values: Values, reads: int | None) -> Values:
     """The same values for so many reads, in front; unset, for one without an axis of its own."""
-    return values if reads is None else np.repeat(values[np.newaxis], reads, axis=0)
+    if reads is None:
+        return values
+    return cast(Values, np.repeat(values[np.newaxis], reads, axis=0))
 
 
 def _noisy(current: Array, variance: Array, rng: Generator, reads: int | None) -> Array:

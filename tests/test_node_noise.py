@@ -118,13 +118,12 @@ def test_mean_estimate_is_the_gradient(name):
     assert direction < 1
 
 
-@pytest.mark.parametrize(("arrays", "phase_std"), [(1, 0.01), (2, 0.001)])
+@pytest.mark.parametrize(("arrays", "phase_std"), [(1, 0.0), (2, 0.001)])
 def test_detector_noise_measures_the_gradient(arrays, phase_std):
     """Light: noise of the detectors is independent from node to node, as the method needs."""
-    draws = dict(draws=200, repeats=16, programmings={1: 1, 2: 200}[arrays])
-    length, direction = deviates(
-        estimates(case := mesh_problem(arrays, phase_std), **draws), case.gradient
-    )
+    case = mesh_problem(arrays, phase_std)
+    gradients = estimates(case, draws=200, repeats=16, programmings={1: 1, 2: 200}[arrays])
+    length, direction = deviates(gradients, case.gradient)
     assert length < 1
     assert direction < 1
 
@@ -253,6 +252,42 @@ def test_converter_codes_are_the_perturbation():
     assert slope == pytest.approx(1, abs=0.1)  # smoothing by 2 % noise included
 
 
+@pytest.mark.parametrize("copies", [1, 2])
+@pytest.mark.parametrize(
+    "hardware",
+    [
+        zo.mapping.rram(zo.devices.preset("Wan2022").with_noise(write=0.02, read=0.05)),
+        zo.mapping.photonic(adc=None),
+        zo.mapping.digital(bits=8),
+    ],
+    ids=lambda hardware: hardware.name,
+)
+def test_several_reads_are_counted_as_so_many_and_differ_by_noise(hardware, copies):
+    """One call and two: the same ledger, mean and spread; without noise, the same numbers."""
+    x = stream(11).uniform(-1.1, 1.1, (400, 5)).astype("f4")
+    weights = stream(12).uniform(-1, 1, (3, 5))
+    together, single = (hardware.program(weights, rng=stream(13), copies=copies) for _ in range(2))
+    both = together.apply(x, rng=stream(14), reads=2)
+    rng = stream(15)
+    alone = np.stack([single.apply(x, rng=rng) for _ in range(2)])
+    assert both.shape == alone.shape
+    assert together.ledger.dac_saturations > 0
+    for name in ("vectors", "dac_conversions", "adc_conversions", "dac_saturations", "time_s"):
+        counts = (getattr(state.ledger, name) for state in (together, single))
+        assert next(counts) == pytest.approx(next(counts), rel=1e-6)
+    assert together.ledger.energy_J == pytest.approx(single.ledger.energy_J, rel=1e-5)
+    spread = [np.square(reads[0] - reads[1]).mean() for reads in (both, alone)]
+    if hardware.name == "int8":
+        assert np.array_equal(both, alone)
+        assert spread == [0, 0]
+        return
+    assert min(spread) > 0
+    error = math.sqrt(spread[1] / 2)
+    assert np.sqrt(np.square(both.mean(axis=0) - alone.mean(axis=0)).mean()) < 1.2 * error
+    # Mean squares of so many differences: six standard deviations.
+    assert abs(spread[0] / spread[1] - 1) < 6 * math.sqrt(4 / both[0].size)
+
+
 def test_nothing_but_the_hardware_draws():
     """The generator ends where programming and two passes alone leave it."""
     case = problem([8], 2, write=0.01, read=0.01)
@@ -270,7 +305,9 @@ def test_hardware_without_noise_draws_nothing_and_is_refused(arrays, bits):
     """Two passes agree: there is nothing to learn from, and no software noise in its place."""
     network = mlp([6, 8, 4], hardware=zo.mapping.digital(bits))
     rng = stream(6)
-    trainer = NodeNoise(arrays=arrays).start(network, network.initial_parameters(stream(7)), rng=rng)
+    trainer = NodeNoise(arrays=arrays).start(
+        network, network.initial_parameters(stream(7)), rng=rng
+    )
     with pytest.raises(InputError, match=r"noise is too small.* hardware with more noise"):
         trainer.step(lambda: (np.ones((4, 6), "f4"), np.zeros(4, int)), 0.0)
     assert rng.random() == stream(6).random()

@@ -468,15 +468,24 @@ def test_settings_that_exclude_each_other(settings, message):
         NoiseZO(**settings)
 
 
-def test_relaxation_before_the_first_read_is_named():
-    device = zo.devices.preset("Levy2024-B").with_noise(write=0.02)
-    network = small(device, settling_time=1.0)
+@pytest.mark.parametrize(
+    ("hardware", "said"),
+    [({"settling_time": 1.0}, "relax for 1 s"), ({"running_clock": True}, "relax for")],
+    ids=["settling", "running clock"],
+)
+def test_relaxation_before_the_read_back_is_named(hardware, said):
+    """Whether a setting lets time pass or the work itself; not where it is measured."""
+    device = zo.devices.preset("Levy2024-B").with_noise(write=0.002)
+    network = small(device, **hardware)
     weights, x, labels = point(network)
-    trainer = NoiseZO().start(network, weights, rng=stream(1))
-    with pytest.warns(NoiseWarning, match=r"settle for 1 s .*cross_covariance=True"):
+
+    def step(**settings):
+        trainer = NoiseZO(**settings).start(network, weights, rng=stream(1))
         trainer.step(lambda: (x, labels), 0.0)
-    measured = NoiseZO(cross_covariance=True).start(network, weights, rng=stream(1))
-    measured.step(lambda: (x, labels), 0.0)
+
+    with pytest.warns(NoiseWarning, match=rf"{said} .*cross_covariance=True"):
+        step()
+    step(cross_covariance=True)
 
 
 def test_layers_have_the_noise_of_the_quietest():

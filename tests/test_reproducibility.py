@@ -28,7 +28,6 @@ RUNS = (
     ("photonic", "ffzero", {}),
     ("digital", "backprop", {}),
     ("digital", "node-perturbation", {}),
-    ("digital", "forward-gradient", {}),
     ("int8", "mezo", {}),
 )
 """Hardware, method and settings of short training runs."""
@@ -48,7 +47,7 @@ def _dataset(run):
 
 
 def _trained(hardware, method, settings, seed=3):
-    short = {"passes": 40, "batch": 64, "evaluations": 1, "hidden": 48}
+    short = {"passes": 40, "batch": 64, "evaluations": 1, "hidden": 32}
     run = zo.training.experiment(
         hardware=hardware, method=method, seed=seed, keep_parameters=True, **short, **settings
     )

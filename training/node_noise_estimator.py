@@ -102,7 +102,8 @@ def nonlinearity(difference: Array, logits: Array, slopes: Array, labels: Labels
     change. With f′(m) at the middle, the mean f′ of the ends − f′(m) = f‴Δ²/8; noise of variance σ²
     in each pass moves the expected derivative by f‴σ²/2. For Gaussian Δ of variance 2σ² the
     relative bias is therefore ⅔·ΣΔL·(mean f′ − f′(m))·Δ / ΣΔL². It sees the curvature of the loss
-    over the logits, not that of the activations.
+    over the logits, not that of the activations, and tells where the linear regime ends: far
+    beyond, where the loss is flat or straight again, it is too small.
 
     difference (batch,) L₁ − L₂, logits and slopes (2, batch, classes).
     """

@@ -208,11 +208,11 @@ class NoiseZOTrainer:
 
     def step(self, batches: Batches, progress: float) -> float:
         """Program, run the mini-batches, read back, update the master copy."""
-        if self._steps == 0:
-            warn_of_relaxation(self.network, measured=self._settings.cross_covariance)
         count = self._settings.batches_per_programming
         seen = self._source.measure(self._near(), self.parameters, batches, count)
         self.forward_passes += self._passes_per_event
+        if self._steps == 0 and not self._settings.cross_covariance:
+            warn_of_relaxation(self.network, elapsed=self.ledger.time_s)
         self._steps += 1
         losses: Array = np.zeros(len(seen.read_back))
         for reading in seen.readings:

@@ -27,6 +27,9 @@ from .network import Network
 
 Bands = Literal["layer", "line", "cell", "sensitivity"]
 
+LARGEST_RELAXATION = 0.1
+"""Relaxation before the read-back, as a share of the write noise, that is not worth a warning."""
+
 LEAST_STEPS = 0.25
 """Smallest spread of a read-back that a converter shows, in its steps.
 
@@ -136,25 +139,32 @@ def require_visible(network: Network, parameters: Array) -> None:
             )
 
 
-def warn_of_relaxation(network: Network, *, measured: bool) -> None:
-    """Warn of arrays that relax between the end of programming and their first use.
+def warn_of_relaxation(network: Network, *, elapsed: float) -> None:
+    """Warn of arrays that relax between the end of programming and their reading back.
 
     What moves before the first pass perturbs as write noise does, but no law of the write noise
-    knows of it: estimates are too large by its share of the variance, unless it is ``measured``.
+    knows of it: estimates are too large by its share of the variance. What moves later is in the
+    read-back alone, and adds to its variance.
+
+    Parameters
+    ----------
+    elapsed : s that a programming event with its passes takes on hardware with a running clock.
     """
-    if measured:
-        return
     for layer in network.layers:
         hardware = layer.hardware
-        if (
-            isinstance(hardware, RRAMHardware)
-            and hardware.cell.evolves
-            and hardware.settling_time > 0
-        ):
+        if not isinstance(hardware, RRAMHardware) or hardware.cell.relaxation is None:
+            continue
+        cell = hardware.cell
+        seconds = hardware.settling_time + (elapsed if hardware.running_clock else 0.0)
+        middle = np.asarray(0.5 * (cell.conductance_min + cell.conductance_max))
+        relaxed = math.sqrt(float(cell.relaxation.variance(seconds, middle)))
+        share = relaxed / float(cell.write_noise.std(middle))
+        if share > LARGEST_RELAXATION:
             warnings.warn(
-                f"cells of {hardware.cell.name!r} settle for {hardware.settling_time:g} s before "
-                "they are read back: what they do meanwhile is not in the calibrated write "
-                "noise; set cross_covariance=True to measure it",
+                f"cells of {cell.name!r} relax for {seconds:.2g} s between programming and "
+                f"read-back, by {share:.2g} of the write noise, which is not in its calibrated "
+                "law: set cross_covariance=True to measure it, or shorten settling_time or "
+                "batches_per_programming",
                 NoiseWarning,
                 stacklevel=4,
             )
