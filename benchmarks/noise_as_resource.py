@@ -93,7 +93,7 @@ SHORT: dict[str, dict[str, Any]] = {
         **WEIGHTS,
         "credit": "cells",
         "learning_rate": 0.04,
-        "passes": 3_000,
+        "passes": 2_000,
     },
     "Backpropagation": {"method": "backprop", "passes": 1_000},
 }
@@ -114,7 +114,7 @@ def curves(store: Path, seeds: int) -> dict[str, xr.Dataset]:
             fixed={"task": "digits", "evaluations": RECORDS, **settings},
             store=store / f"{name}.zarr",
             curves=True,
-        )
+        ).load()
         for name, settings in (HARVESTS | SOFTWARE).items()
     }
 

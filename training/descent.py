@@ -3,6 +3,7 @@
 import numpy as np
 
 from zerohm._arrays import Array
+from zerohm._jit import kernel
 
 
 def schedule(progress: float) -> float:
@@ -75,9 +76,40 @@ class Adam:
         Decay rates are 0.9 and 0.999.
         """
         self._updates += 1
-        self._mean += np.float32(0.1) * (gradient - self._mean)
-        self._square += np.float32(0.001) * (np.square(gradient) - self._square)
-        mean = self._mean / np.float32(1.0 - 0.9**self._updates)
-        square = self._square / np.float32(1.0 - 0.999**self._updates)
-        parameters -= np.float32(self._rate * scale) * mean / (np.sqrt(square) + np.float32(1e-8))
-        np.clip(parameters, -self._limits, self._limits, out=parameters)
+        adam_step(
+            parameters.reshape(-1),
+            gradient.reshape(-1),
+            self._mean.reshape(-1),
+            self._square.reshape(-1),
+            self._limits.reshape(-1),
+            np.float32(self._rate * scale),
+            np.float32(1.0 - 0.9**self._updates),
+            np.float32(1.0 - 0.999**self._updates),
+        )
+
+
+@kernel
+def adam_step(
+    parameters: Array,
+    gradient: Array,
+    mean: Array,
+    square: Array,
+    limits: Array,
+    rate: np.float32,
+    mean_weight: np.float32,
+    square_weight: np.float32,
+) -> None:
+    """One step of Adam in place, element by element: all arrays (d,).
+
+    ``mean_weight`` and ``square_weight`` are 1 − βᵗ of the two running means. A NaN stays one.
+    """
+    for i in range(len(parameters)):
+        mean[i] += np.float32(0.1) * (gradient[i] - mean[i])
+        square[i] += np.float32(0.001) * (gradient[i] * gradient[i] - square[i])
+        step = rate * (mean[i] / mean_weight)
+        moved = parameters[i] - step / (np.sqrt(square[i] / square_weight) + np.float32(1e-8))
+        if moved > limits[i]:
+            moved = limits[i]
+        elif moved < -limits[i]:
+            moved = -limits[i]
+        parameters[i] = moved

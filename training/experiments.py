@@ -84,10 +84,12 @@ ON_HARDWARE: dict[tuple[str, str], dict[str, Any]] = {
     ("photonic", "noisezo"): {"learning_rate": 0.005},
     ("photonic", "mezo"): {"learning_rate": 0.01, "perturbation": 0.03},
 }
-"""Settings of (hardware, method) that replace those of the task's recipe, chosen on a validation
-part of digits; the converter's range of node-noise on one of MNIST, where at the usual range 2 % of
-the sums saturate, and the deployed network relies on it. The rate of photonic NoiseZO is below the best one there (0.007), at which one run of three
-on an imperfect chip diverged: phase noise is loud along few directions, which bear no larger steps.
+"""Settings of (hardware, method) that replace those of the task's recipe.
+
+Photonic ones were chosen on a validation part of digits: the rate of NoiseZO is below the best one
+there (0.007), at which one run of three on an imperfect chip diverged, since phase noise is loud
+along few directions, which bear no larger steps. The converter's range of node-noise was chosen on
+one of MNIST: at the usual range 2 % of the sums saturate, and the deployed network relies on it.
 """
 
 

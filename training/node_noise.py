@@ -158,6 +158,9 @@ class NodeNoiseTrainer:
             np.zeros((layer.outputs, network.classes), dtype=np.float32)
             for layer in network.layers[:-1]
         ]
+        self._in_turn = any(
+            getattr(layer.hardware, "running_clock", False) for layer in network.layers
+        )
         self._steps = 0
         self._next_solution = 0
         self._warned = False
@@ -231,9 +234,15 @@ class NodeNoiseTrainer:
         return inputs, nodes
 
     def _read_twice(self, state: Programmed, signal: Array) -> Array:
-        """Products (2, batch, out) with inputs (batch, in) of both passes or (2, batch, in)."""
+        """Products (2, batch, out) with inputs (batch, in) of both passes or (2, batch, in).
+
+        On hardware with a running clock one pass comes after the other: cells move on in between.
+        """
         if self.arrays == 2:
             return state.apply(signal, rng=self._rng)
+        if self._in_turn:
+            both = signal if signal.ndim == 3 else (signal, signal)
+            return np.stack([state.apply(one, rng=self._rng) for one in both])
         if signal.ndim == 2:
             return state.apply(signal, rng=self._rng, reads=2)
         _, batch, width = signal.shape

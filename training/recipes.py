@@ -27,7 +27,7 @@ RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("noisezo", "vowel"): {"learning_rate": 0.015, "batch": 512},
     ("noisezo", "mnist"): {"learning_rate": 0.004, "batch": 1024},
     ("node-noise", "digits"): {"learning_rate": 0.005, "weight_decay": 0.1, "batch": 256},
-    ("node-noise", "vowel"): {"learning_rate": 0.02, "weight_decay": 0.03, "batch": 256},
+    ("node-noise", "vowel"): {"learning_rate": 0.005, "weight_decay": 0.3, "batch": 256},
     ("node-noise", "mnist"): {"weight_decay": 0.1, "batch": 512},
     ("node-noise", "fashion-mnist"): {"weight_decay": 0.1, "batch": 512},
     ("noisezo", "fashion-mnist"): {"learning_rate": 0.004, "batch": 1024},
