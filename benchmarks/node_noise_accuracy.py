@@ -17,8 +17,14 @@ import numpy as np
 from zerohm import sweeps, training
 
 WRITE_NOISE = 0.02
-READ_NOISE = {"mnist": 0.01, "fashion-mnist": 0.01, "digits": 0.01, "vowel": 0.01}
-BUDGET = {"mnist": 19_000, "fashion-mnist": 19_000, "digits": 19_000, "vowel": 19_000}
+READ_NOISE = 0.01
+BUDGET = {
+    "mnist": 19_000,
+    "fashion-mnist": 19_000,
+    "digits": 12_000,
+    "vowel:official": 4_000,
+    "vowel:random": 12_000,
+}
 
 
 def quartiles(values: np.ndarray) -> str:
@@ -46,8 +52,8 @@ def row(name: str, options: argparse.Namespace) -> str:
         )
 
     start = time.perf_counter()
-    noise = {"write_noise": WRITE_NOISE, "read_noise": options.read_noise or READ_NOISE[task]}
-    trained = runs("node-noise", arrays=options.arrays, passes=BUDGET[task], **noise)
+    noise = {"write_noise": WRITE_NOISE, "read_noise": options.read_noise or READ_NOISE}
+    trained = runs("node-noise", arrays=options.arrays, passes=BUDGET[name], **noise)
     seconds = (time.perf_counter() - start) * min(options.workers, options.seeds) / options.seeds
     backprop = runs("backprop", hardware="digital", passes=8_000)
     linear = runs("linear", hardware="digital", passes=8_000)
@@ -57,7 +63,7 @@ def row(name: str, options: argparse.Namespace) -> str:
         f"{quartiles(trained.master_accuracy.values):22} "
         f"{quartiles(backprop.deployed_accuracy.values):22} "
         f"{quartiles(linear.deployed_accuracy.values):22} {100 * trained.chance:5.1f} "
-        f"{BUDGET[task]:8d} {samples:8.2g} {seconds:7.0f}"
+        f"{BUDGET[name]:8d} {samples:8.2g} {seconds:7.0f}"
     )
 
 

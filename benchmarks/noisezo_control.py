@@ -27,7 +27,7 @@ CONTROLS: dict[str, dict[str, object]] = {
     "running means": {"running_means": 1000},
     "cross-covariance": {"cross_covariance": True},
     "adaptive": {"adaptive": True},
-    "single array": {"arrays": "single", "running_means": 100, "learning_rate": 0.001},
+    "single array": {"arrays": "single", "running_means": 100, "learning_rate": 0.003},
     "rewritten array": {"arrays": "rewritten"},
     "rewritten layer": {"arrays": "rewritten", "block": "layer"},
     "credit of lines": {"credit": "lines"},

@@ -173,8 +173,7 @@ def _check_plain(name: str, value: Any, where: str) -> None:
 
 
 def _number(name: str, key: str, value: Any, where: str) -> int | float:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not plain or not abs(value) <= _LARGEST:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _LARGEST:
         raise InputError(f"{where}: {key} = {value!r}: {_wanted(name)}")
     return value
 

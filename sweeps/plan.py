@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import product
-from math import isfinite
+from math import isfinite, prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from zerohm._version import __version__
 
 Value = bool | int | float | str
 Experiment = Callable[..., xr.Dataset]
+
+MOST_POINTS = 10_000_000
+"""Points of the largest grid."""
 
 RESERVED = ("error", "step", "seeds_used")
 """Names that a swept parameter can't have: the result uses them itself."""
@@ -59,6 +62,8 @@ class Plan:
         axes = {_checked_name(name): checked_axis(name, grid[name]) for name in grid}
         canonical(fixed, "fixed")
         values = [*fixed.values(), *(value for axis in axes.values() for value in axis)]
+        if (count := prod(map(len, axes.values()))) > MOST_POINTS:
+            raise InputError(f"grid has {count:.3g} points: at most {MOST_POINTS:,} are possible")
         plan = cls(
             experiment=experiment_name(experiment),
             source=_source(experiment),

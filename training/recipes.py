@@ -25,7 +25,7 @@ _REGRESSION = {"loss": "squared", "learning_rate": 0.01, "block_width": 1}
 RECIPES: dict[tuple[str, str], dict[str, Any]] = {
     ("noisezo", "digits"): {"learning_rate": 0.016, "batch": 512},
     ("noisezo", "vowel"): {"learning_rate": 0.015, "batch": 512},
-    ("noisezo", "mnist"): {"learning_rate": 0.004, "batch": 1024},
+    ("noisezo", "mnist"): {"learning_rate": 0.01, "credit": "cells", "batch": 1024},
     ("node-noise", "digits"): {"learning_rate": 0.005, "weight_decay": 0.1, "batch": 256},
     ("node-noise", "vowel"): {"learning_rate": 0.005, "weight_decay": 0.3, "batch": 256},
     ("node-noise", "mnist"): {"weight_decay": 0.1, "batch": 512},

@@ -152,12 +152,14 @@ def warn_of_relaxation(network: Network, *, elapsed: float) -> None:
     """
     for layer in network.layers:
         hardware = layer.hardware
-        if not isinstance(hardware, RRAMHardware) or hardware.cell.relaxation is None:
+        if not isinstance(hardware, RRAMHardware):
             continue
-        cell = hardware.cell
+        cell, relaxation = hardware.cell, hardware.cell.relaxation
+        if relaxation is None:
+            continue
         seconds = hardware.settling_time + (elapsed if hardware.running_clock else 0.0)
         middle = np.asarray(0.5 * (cell.conductance_min + cell.conductance_max))
-        relaxed = math.sqrt(float(cell.relaxation.variance(seconds, middle)))
+        relaxed = math.sqrt(float(relaxation.variance(seconds, middle)))
         share = relaxed / float(cell.write_noise.std(middle))
         if share > LARGEST_RELAXATION:
             warnings.warn(
