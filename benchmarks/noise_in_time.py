@@ -40,11 +40,11 @@ from zerohm.devices import (
     StateTable,
     TelegraphNoise,
 )
-from zerohm.mapping import Programmed, RRAMHardware, photonic, rram
+from zerohm.mapping import RRAMHardware, photonic, rram
 from zerohm.training import Network, NoiseZO, mlp
 from zerohm.training.estimators import Observation, covariance
 from zerohm.training.losses import Labels, cross_entropy
-from zerohm.training.node_noise import NodeNoise, NodeNoiseTrainer
+from zerohm.training.node_noise import NodeNoise
 from zerohm.training.write_noise_statistics import CrossCovariance
 
 LOW, HIGH = 50e-6, 100e-6  # S: far from the floor, where nothing clips
@@ -165,22 +165,6 @@ def white_b(settling_time: float) -> Process:
 # Harvests
 
 
-class InTurn(NodeNoiseTrainer):
-    """Node noise of one array whose second pass is read after the first one has taken its time."""
-
-    def _read_twice(self, state: Programmed, signal: Array) -> Array:
-        both = signal if signal.ndim == 3 else (signal, signal)
-        return np.stack([state.apply(one, rng=self._rng) for one in both])
-
-
-@dataclass(frozen=True, kw_only=True)
-class NodeNoiseInTurn(NodeNoise):
-    """:class:`NodeNoise` of one array that takes its passes in turn."""
-
-    def start(self, network: Network, parameters: Array, *, rng: Generator) -> InTurn:
-        return InTurn(self, network, parameters, rng)
-
-
 _CELLS: dict[str, Any] = {"credit": "cells", "learning_rate": 0.04}
 HARVESTS: dict[str, Any] = {
     "dual": NoiseZO(**_CELLS),
@@ -188,8 +172,7 @@ HARVESTS: dict[str, Any] = {
     "dual, running means": NoiseZO(**_CELLS, running_means=100),
     "single": NoiseZO(arrays="single", running_means=100, credit="cells", learning_rate=0.01),
     "nodes, two arrays": NodeNoise(arrays=2),
-    "nodes, one array": NodeNoise(arrays=1),
-    "nodes, one array in turn": NodeNoiseInTurn(arrays=1),
+    "nodes, one array in turn": NodeNoise(arrays=1),
 }
 
 
@@ -316,7 +299,7 @@ def misdirection(estimates: Array, gradient: Array) -> tuple[float, float]:
     return cosine, float((1 / cosine**2 - 1) / floor)
 
 
-NODES = ("nodes, two arrays", "nodes, one array", "nodes, one array in turn")
+NODES = ("nodes, two arrays", "nodes, one array in turn")
 
 
 def print_estimates(pairs: int, draws: int) -> None:

@@ -120,7 +120,7 @@ RUNS = [
     (method, hardware)
     for method in sorted(set(METHODS) - {"quantized-backprop"})  # needs a network of integers
     for hardware in ("digital", "int8", "rram")
-    if not (method == "noisezo" and hardware != "rram")  # needs write noise
+    if not (method in ("noisezo", "node-noise") and hardware != "rram")  # need its noise
     if not (method == "quantized-zo" and hardware == "digital")  # needs integers or levels
 ]
 
@@ -129,8 +129,15 @@ RUNS = [
 def test_every_method_runs_on_every_hardware(method, hardware):
     """A short run ends with finite numbers and counts its passes."""
     network = "cnn" if method.startswith("convolutional") else "mlp"
+    noise = {"read_noise": 0.01} if method == "node-noise" else {}
     run = experiment(
-        method=method, hardware=hardware, network=network, passes=24, batch=16, evaluations=1
+        method=method,
+        hardware=hardware,
+        network=network,
+        passes=24,
+        batch=16,
+        evaluations=1,
+        **noise,
     )
     assert np.isfinite(run.train_loss).all()
     assert run.forward_passes[-1] >= 24

@@ -13,8 +13,8 @@ def prepared(**settings):
 def test_a_field_of_the_cell_is_replaced():
     """The network is built on the adjusted hardware; nothing else differs."""
     plain = prepared().network.layers[0].hardware
-    wide = prepared(**{"hardware.cell.conductance_max": 5e-5}).network.layers[0].hardware
-    assert wide.cell.conductance_max == 5e-5
+    wide = prepared(**{"hardware.cell.conductance_max": 3e-5}).network.layers[0].hardware
+    assert wide.cell.conductance_max == 3e-5
     assert zo.training.adjustments.adjusted(wide, "cell.conductance_max", 4e-5) == plain
 
 

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
+from xarray.core.indexing import LazilyIndexedArray
 
 from zerohm import InputError, datasets, devices, mapping, training
 from zerohm.crossbar import ADC, DAC, PARTS
@@ -205,6 +206,82 @@ def test_counts_of_a_run_are_those_of_the_record(rram_run: xr.Dataset) -> None:
     assert last.parameters == 2410
 
 
+@pytest.mark.parametrize(
+    ("settings", "products"),
+    [
+        ({}, 0),
+        ({"credit": "cells"}, 2410),  # as one forward pass
+        ({"credit": "lines"}, 65 + 33),
+        ({"exact_last_layer": True}, 2 * 33 * 10),  # of both arrays
+        ({"exact_last_layer": True, "credit": "lines"}, 2 * 33 * 10 + 65 + 33),
+        ({"exact_last_layer": True, "arrays": "rewritten"}, 2 * 33 * 10),
+        ({"credit": "cells", "batches_per_programming": 2}, 2410),
+    ],
+)
+def test_products_that_settings_of_noisezo_add(settings: dict[str, Any], products: int) -> None:
+    """Per sample, of which 8 passes of 4 samples through two arrays compare 16."""
+    run = digital_run("noisezo", hardware="rram", write_noise=0.02, **settings)
+    assert [load.products for load in workloads(run)] == [8 * products, 16 * products]
+
+
+def test_one_array_reads_every_sample_once_for_its_last_layer() -> None:
+    """8 passes of 4 samples are 32 samples for one array and its running means."""
+    settings = {"arrays": "single", "running_means": 10, "exact_last_layer": True}
+    run = digital_run("noisezo", hardware="rram", write_noise=0.02, **settings)
+    assert workloads(run)[-1].products == 32 * 33 * 10
+
+
+def test_credited_cells_of_nodes_that_are_never_off_are_credited_lines(
+    rram_run: xr.Dataset,
+) -> None:
+    """With tanh the losses are summed for word lines, whatever ``credit`` says."""
+    config = json.loads(rram_run.config)
+    config["method"]["credit"] = "cells"
+    counts = {}
+    for activation in ("relu", "tanh"):
+        record = json.dumps(config | {"activation": activation})
+        counts[activation] = workloads(rram_run.assign_attrs(config=record))[-1].products
+    assert counts == {"relu": 16 * 2410, "tanh": 16 * 98}
+
+
+def test_optimisers_are_those_of_the_settings() -> None:
+    """NoiseZO has momentum unless Adam is asked for; node noise has Adam."""
+    noisezo = partial(digital_run, "noisezo", hardware="rram", write_noise=0.02)
+    assert workloads(noisezo())[-1].optimiser == "momentum"
+    assert workloads(noisezo(momentum=0.0))[-1].optimiser == "plain"
+    assert workloads(noisezo(optimizer="adam"))[-1].optimiser == "adam"
+
+
+class Stored(xr.backends.BackendArray):
+    """Numbers (step,) as in a file that counts how often it is read."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self.values, self.shape, self.dtype = values, values.shape, values.dtype
+        self.reads = 0
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Read a part of them."""
+        self.reads += 1
+        return self.values[key.tuple]
+
+
+def test_a_stored_run_is_read_once(rram_run: xr.Dataset) -> None:
+    """However many records it has, each of its counts is read once, and the bill is the same."""
+    files = {name: Stored(values.values) for name, values in rram_run.data_vars.items()}
+    stored = rram_run.assign(
+        {
+            name: (rram_run[name].dims, LazilyIndexedArray(file), rram_run[name].attrs)
+            for name, file in files.items()
+        }
+    )
+    assert workloads(stored) == workloads(rram_run)
+    assert {name: file.reads for name, file in files.items() if file.reads} == {
+        "forward_passes": 1,
+        "cell_writes": 1,
+        "adc_conversions": 1,
+    }
+
+
 @given(
     batch=st.integers(1, 300),
     arithmetic=st.sampled_from(["int8", "float16", "float32"]),
@@ -224,7 +301,10 @@ def test_energy_rises_with_work(batch: int, arithmetic: str, samples: int) -> No
         assert total(method, passes=3) > usual
         assert total(method, updates=2) > usual
         assert total(method, optimiser="adam") > total(method, optimiser="momentum") > usual
-        assert total(method, replace(design, units=(1, 16))) >= usual
+        full = max(batch, samples)  # units that stay empty have memory of signals all the same
+        assert total(method, replace(design, units=(1, 16)), batch=full) >= total(
+            method, batch=full
+        )
         assert total(method, replace(design, memory="dram")) > usual
         assert total(method, replace(design, processor=True)) > usual
         assert total(method, replace(design, technology=Technology(node_nm=65))) > usual

@@ -22,6 +22,7 @@ from zerohm import sweeps
 from zerohm._figures import figure_of
 from zerohm.devices.calibrate.figure import page
 from zerohm.devices.calibrate.panel import Panel
+from zerohm.training.energy import ENERGY_PARTS
 
 BASELINE = Path(__file__).parent / "baseline"
 DPI = 80
@@ -61,8 +62,8 @@ def grid():
 def run(speed=1.0):
     passes = np.linspace(0, 12_000, 13)
     accuracy = 0.95 - 0.85 * np.exp(-speed * passes / 3000) + spread(13) / 90
-    energy = np.outer(passes / passes[-1], [3e-3, 0, 1e-3, 2e-4, 4e-4, 2.5e-3, 1e-6]) / speed
-    parts = ["write", "verify", "read_back", "array", "dac", "adc", "digital"]
+    spent = [3e-3, 0, 1e-3, 2e-4, 4e-4, 2.5e-3, 8e-4, 6e-4, 1.2e-3, 1e-5]
+    energy = np.outer(passes / passes[-1], spent) / speed
     return xr.Dataset(
         {
             "deployed_accuracy": ("step", accuracy),
@@ -73,7 +74,7 @@ def run(speed=1.0):
                 {"units": "J", "long_name": "Energy used in training"},
             ),
         },
-        coords={"step": 10 * np.arange(13), "part": parts},
+        coords={"step": 10 * np.arange(13), "part": list(ENERGY_PARTS)},
         attrs=ATTRIBUTES | {"method": f"speed {speed}"},
     )
 

@@ -3,7 +3,7 @@
 import csv
 import json
 from io import BytesIO
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import matplotlib as mpl
 import matplotlib.style
@@ -15,6 +15,8 @@ from PIL import Image
 from scipy.stats import sem, t
 
 from zerohm import InputError, sweeps
+from zerohm._figures import PaperFigure, paper
+from zerohm.training.energy import ENERGY_PARTS
 
 NOISE = np.array([0.0, 0.05, 0.1, 0.2, 0.3])
 REFERENCES = {"backpropagation": 0.966, "chance": 0.1}
@@ -337,6 +339,41 @@ def test_stacked_energies_add_up_to_the_total_of_the_last_step():
     edges = [(p.get_x(), p.get_x() + p.get_width(), p.get_height()) for p in beside.patches]
     expected = [(-0.4, 0, 3e-6), (0.6, 1, 3e-6), (0, 0.4, 2e-6), (1, 1.4, 2e-6)]
     np.testing.assert_allclose(edges, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_no_two_parts_of_a_bill_look_alike(scale):
+    """Colour and hatching together name one part only, in bars and legend; nor beyond 28 parts."""
+    run = xr.Dataset(
+        {"energy_J": ("part", np.full(len(ENERGY_PARTS), 1e-6))},
+        coords={"part": list(ENERGY_PARTS)},
+    )
+    ax = sweeps.energy_breakdown(run, scale=scale)
+    drawn = [(patch.get_facecolor(), patch.get_hatch()) for patch in ax.patches]
+    assert len(set(drawn)) == len(drawn) == len(ENERGY_PARTS) > len({colour for colour, _ in drawn})
+    handles = ax.get_legend().legend_handles
+    assert [(handle.get_facecolor(), handle.get_hatch()) for handle in handles] == drawn
+    many = xr.Dataset({"energy_J": ("part", np.ones(29))}, coords={"part": [str(29)] * 29})
+    sweeps.energy_breakdown(many.isel(part=slice(28)), scale=scale)
+    with pytest.raises(InputError, match=r"29 parts can't be told apart, 28 can"):
+        sweeps.energy_breakdown(many, scale=scale)
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+@pytest.mark.parametrize("layout", ["constrained", None])
+def test_names_of_runs_lie_beside_each_other_in_a_panel(panels, layout):
+    """What fits is a matter of the width of the axes, of which a figure may have several."""
+    with paper(2):
+        figure = PaperFigure(figsize=(7.16, 2.8), layout=layout)
+    runs = {f"Trained by {name}": RUN for name in ("noise", "no noise", "gradients")}
+    for ax in figure.subplots(1, panels, squeeze=False).flat:
+        sweeps.energy_breakdown(runs, ax=ax)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        labels = ax.get_xticklabels()
+        assert [label.get_rotation() for label in labels] == [0, 0, 0]
+        for first, second in pairwise(label.get_window_extent() for label in labels):
+            assert not first.overlaps(second)
 
 
 def test_energies_of_seeds_are_means_and_the_axis_says_so():

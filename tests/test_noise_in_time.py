@@ -9,7 +9,6 @@ which six standard deviations are allowed (false alarms below 1e-4).
 
 import importlib.util
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,6 @@ import zerohm as zo
 from zerohm import InputError
 from zerohm._random import stream
 from zerohm.devices.cells import Cells
-from zerohm.training import NoiseZO
 from zerohm.training.write_noise_control import NoiseWarning
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "noise_in_time.py"
@@ -165,10 +163,18 @@ def test_drift_is_no_perturbation(script, processes):
 
 
 def test_reads_of_one_moment_show_no_memory(script, processes):
-    """Without time between both reads of an array, slow noise is common to them and cancels."""
-    assert len(node_estimates(script, processes["1/f"], "nodes, one array", draws=3)[0]) == 0
+    """Where no time passes between the passes, slow noise is common to both and cancels."""
+    still = zo.mapping.rram(processes["1/f"].cell, settling_time=processes["1/f"].settling_time)
+    network = zo.training.mlp([64, 8, 10], hardware=still)
     with pytest.raises(InputError, match="too small to be seen"):
-        script.trained("nodes, one array", "1/f", seed=0, passes=10)
+        zo.training.fit(
+            network,
+            zo.datasets.load("digits"),
+            method=zo.training.NodeNoise(),
+            seed=0,
+            passes=10,
+            progress=False,
+        )
 
 
 def test_white_cells_have_the_variance_of_technology_b(script):
@@ -191,10 +197,3 @@ def test_cells_that_relax_before_their_read_back_are_named():
     with pytest.warns(NoiseWarning, match="cross_covariance=True to measure"):
         zo.training.experiment(**run)
     zo.training.experiment(cross_covariance=True, **run)
-
-
-def test_method_of_passes_in_turn_is_node_noise_but_for_the_time(script):
-    """The variant of the benchmark has the settings of the method, and NoiseZO's are its own."""
-    one = script.HARVESTS["nodes, one array in turn"]
-    assert replace(one, arrays=2).arrays == 2
-    assert isinstance(script.HARVESTS["dual"], NoiseZO)

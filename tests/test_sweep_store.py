@@ -86,12 +86,12 @@ def test_names_with_dots_reach_the_experiment_and_the_coordinates(tmp_path):
     """So that fields of a device can be swept."""
 
     def experiment(**settings):
-        return xr.Dataset({"y": 2 * settings["device.conductance_max"]})
+        return xr.Dataset({"y": 2 * settings["hardware.cell.conductance_max"]})
 
-    grid = {"device.conductance_max": [1e-6, 2e-6]}
+    grid = {"hardware.cell.conductance_max": [1e-6, 2e-6]}
     result = sweeps.run(experiment, grid, store=tmp_path / "r.zarr")
-    assert result["device.conductance_max"].attrs["units"] == "S"
-    assert float(result.y.sel({"device.conductance_max": 2e-6})) == 4e-6
+    assert result["hardware.cell.conductance_max"].attrs["units"] == "S"
+    assert float(result.y.sel({"hardware.cell.conductance_max": 2e-6})) == 4e-6
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def adjusted(settings: T, path: str, value: Any) -> T:
     --------
     >>> from zerohm import devices, mapping
     >>> hardware = mapping.rram(devices.preset("Wan2022"))
-    >>> adjusted(hardware, "cell.conductance_max", 5e-5).cell.conductance_max
-    5e-05
+    >>> adjusted(hardware, "cell.conductance_max", 3e-5).cell.conductance_max
+    3e-05
     """
     name, _, rest = path.partition(".")
     kind = type(settings).__name__

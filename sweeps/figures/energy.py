@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping
 
+import matplotlib as mpl
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -21,8 +22,10 @@ PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M
 CONVERTERS = ("adc", "dac")
 WIDTH = 0.8
 """Of a stack, or of the bars of a run beside each other, in distances between runs."""
-ROOM = 14
-"""Letters of the names of runs that fit beside each other into an inch of a figure."""
+ROOM = 15
+"""Letters of the names of runs that fit beside each other into an inch of the axes."""
+HATCHES = ("", "//////", "......", "xxxxxx")
+"""Of parts, one for each time that the style's colours have all been used."""
 
 
 def energy_breakdown(
@@ -43,12 +46,13 @@ def energy_breakdown(
     ax, columns : as in :func:`noise_accuracy`.
 
     Of several seeds the mean is shown, since the means of the parts add up to that of their sum.
-    Parts that took nothing anywhere are not drawn.
+    Parts that took nothing anywhere are not drawn. Every part has its colour; where the colours of
+    the style have been used up, they come again, hatched.
 
     Raises
     ------
-    InputError : ``energy_J`` or its dimension ``part`` is missing, there are more dimensions, no
-        energy was spent, or a setting is out of range.
+    InputError : ``energy_J`` or its dimension ``part`` is missing, there are more dimensions or
+        more parts than can be told apart, no energy was spent, or a setting is out of range.
 
     Examples
     --------
@@ -102,10 +106,8 @@ def _unit(largest: float) -> tuple[str, float]:
 def _stack(ax: Axes, bars: xr.DataArray) -> Legend:
     legend, ground = Legend(title=None), np.zeros(bars.shape[0])
     places = np.arange(bars.shape[0])
-    for colour, name, heights in _parts(bars):
-        drawn = ax.bar(
-            places, heights, WIDTH, bottom=ground, color=colour, edgecolor="white", linewidth=0.3
-        )
+    for look, name, heights in _parts(bars):
+        drawn = ax.bar(places, heights, WIDTH, bottom=ground, linewidth=0.3, **look)
         legend.add(drawn, name)
         ground = ground + np.nan_to_num(heights)
     ax.set_ylim(bottom=0)
@@ -115,29 +117,39 @@ def _stack(ax: Axes, bars: xr.DataArray) -> Legend:
 def _side_by_side(ax: Axes, bars: xr.DataArray) -> Legend:
     legend, parts = Legend(title=None), list(_parts(bars))
     width = WIDTH / len(parts)
-    for number, (colour, name, heights) in enumerate(parts):
+    for number, (look, name, heights) in enumerate(parts):
         places = np.arange(bars.shape[0]) + (number + 0.5) * width - WIDTH / 2
-        drawn = ax.bar(places, np.where(heights > 0, heights, np.nan), width, color=colour)
+        positive = np.where(heights > 0, heights, np.nan)
+        drawn = ax.bar(places, positive, width, linewidth=0, **look)
         legend.add(drawn, name)
     ax.set_yscale("log")
     return legend
 
 
-def _parts(bars: xr.DataArray) -> Iterator[tuple[str, str, Array]]:
-    """Colour, name and energies (run,) of each part that took any; a part keeps its colour."""
+def _parts(bars: xr.DataArray) -> Iterator[tuple[dict[str, str], str, Array]]:
+    """Look, name and energies (run,) of each part that took any; a part keeps its look."""
+    colours = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
+    if bars.sizes["part"] > len(colours) * len(HATCHES):
+        raise InputError(
+            f"{bars.sizes['part']} parts can't be told apart, {len(colours) * len(HATCHES)} can: "
+            "sum some of them"
+        )
     for number, part in enumerate(bars["part"].values):
         heights = bars.isel(part=number).values
         if np.nanmax(heights) > 0:
             name = str(part)
             text = name.upper() if name in CONVERTERS else name.replace("_", " ").capitalize()
-            yield f"C{number}", text, heights
+            turn, colour = divmod(number, len(colours))
+            look = {"color": colours[colour], "hatch": HATCHES[turn], "edgecolor": "white"}
+            yield look, text, heights
 
 
 def _label_runs(ax: Axes, runs: xr.DataArray) -> None:
     texts = names(runs)
     ax.set_xlim(-0.6, len(texts) - 0.4)
     ax.tick_params(axis="x", length=0)
-    room = int(ROOM * figure_of(ax).get_figwidth() / len(texts))
+    width = ax.get_position().width * figure_of(ax).get_figwidth()
+    room = int(ROOM * width / len(texts))
     if max(len(word) for text in texts for word in text.split()) <= room:
         ax.set_xticks(range(len(texts)), [textwrap.fill(text, room) for text in texts])
     else:

@@ -1,7 +1,6 @@
 """What a training run has computed, as counts: the common input of every energy bill."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -78,6 +77,7 @@ class Workload:
     updates, passes : of the master copy; forward passes of one mini-batch.
     programmings : programming events of every cell, mean.
     codes : numbers that analog-to-digital converters have delivered.
+    products : multiply–accumulates that the method's settings add to its usual ones.
 
     Raises
     ------
@@ -92,6 +92,7 @@ class Workload:
     passes: float
     programmings: float = 0.0
     codes: float = 0.0
+    products: float = 0.0
 
     def __post_init__(self) -> None:
         choose("method (of those whose energy is counted)", self.method, METHODS)
@@ -162,27 +163,48 @@ def workloads(run: "xr.Dataset") -> list[Workload]:
             "the energy is counted for multilayer perceptrons trained by training.fit, whose "
             "record has 'sizes' in its config"
         )
-    optimiser = _optimiser(run.attrs["method"], config["method"])
+    products = _added_products(config)
+    names = ["forward_passes", "cell_writes", "adc_conversions"]
+    counts = run[names].compute()  # a stored run would be opened again for every record
+    records = zip(counts.step.values, *(counts[name].values for name in names), strict=True)
     return [
         Workload(
             sizes=tuple(config["sizes"]),
             method=run.attrs["method"],
-            optimiser=optimiser,
+            optimiser=_optimiser(run.attrs["method"], config["method"]),
             batch=config["batch"],
-            updates=float(record.step),
-            passes=float(record.forward_passes),
-            programmings=float(record.cell_writes),
-            codes=float(record.adc_conversions),
+            updates=float(updates),
+            passes=float(passes),
+            programmings=float(writes),
+            codes=float(codes),
+            products=float(updates) * products,
         )
-        for record in _records(run)
+        for updates, passes, writes, codes in records
     ]
 
 
-def _records(run: "xr.Dataset") -> "Sequence[xr.Dataset]":
-    return [run.isel(step=index) for index in range(run.sizes["step"])]
+def _added_products(config: dict[str, Any]) -> int:
+    """Multiply–accumulates per update that settings of ``noisezo`` add.
+
+    ``credit`` sums the loss differences of samples for every weight or word line, as
+    :mod:`zerohm.training.credit` says; ``exact_last_layer`` multiplies signals and errors of the
+    last layer, of each array or state of it whose mean is taken.
+    """
+    settings, products = config["method"], 0
+    layers = [(inputs + 1, outputs) for inputs, outputs in pairwise(config["sizes"])]
+    credit = settings.get("credit", "batch")
+    if credit == "cells" and config["activation"] == "relu":
+        products += sum(inputs * outputs for inputs, outputs in layers)
+    elif credit != "batch":  # nodes of other activations are never off
+        products += sum(inputs for inputs, _ in layers)
+    if settings.get("exact_last_layer", False):
+        inputs, outputs = layers[-1]
+        products += inputs * outputs * (1 if settings["arrays"] == "single" else 2)
+    samples = config["batch"] * settings.get("batches_per_programming", 1)
+    return int(samples * products)
 
 
 def _optimiser(method: str, settings: dict[str, Any]) -> Optimiser:
-    if method == "node-noise":
+    if method == "node-noise" or settings.get("optimizer") == "adam":
         return "adam"
     return "momentum" if settings.get("momentum") else "plain"
