@@ -130,6 +130,15 @@ def test_gradients_of_node_noise_counted_by_hand() -> None:
     assert spent["update"] == equal(adam)
 
 
+def test_added_products_are_digital_work_counted_by_hand() -> None:
+    """51 products of three samples and 17 weights, four at a time; nothing else changes."""
+    usual, added = load("noisezo"), load("noisezo", products=51.0)
+    before, after = (periphery_energy(each, TINY) for each in (usual, added))
+    assert after["digital"] - before["digital"] == equal(51 * 0.3 * PJ)
+    assert all(after[part] == before[part] for part in ENERGY_PARTS if part != "digital")
+    assert periphery_time(added, TINY) == equal((9 + 51 / 4) / 500e6)
+
+
 @pytest.fixture(scope="module")
 def rram_run() -> xr.Dataset:
     """A short run of NoiseZO on a network of two tiles per layer side."""

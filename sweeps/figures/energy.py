@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -126,7 +127,7 @@ def _side_by_side(ax: Axes, bars: xr.DataArray) -> Legend:
     return legend
 
 
-def _parts(bars: xr.DataArray) -> Iterator[tuple[dict[str, str], str, Array]]:
+def _parts(bars: xr.DataArray) -> Iterator[tuple[dict[str, Any], str, Array]]:
     """Look, name and energies (run,) of each part that took any; a part keeps its look."""
     colours = mpl.rcParams["axes.prop_cycle"].by_key()["color"]
     if bars.sizes["part"] > len(colours) * len(HATCHES):

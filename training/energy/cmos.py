@@ -148,6 +148,7 @@ def periphery_time(load: Workload, design: CMOSDesign) -> float:
     samples, outputs = design.units
     cycles = load.updates * math.ceil(load.parameters / samples)
     cycles += load.gradient_samples * math.ceil(load.gradient_products / (samples * outputs))
+    cycles += load.products / (samples * outputs)
     return cycles / design.clock
 
 
@@ -164,7 +165,10 @@ def _common(load: Workload, design: CMOSDesign, *, signal_reads: float) -> dict[
         _signals(load, design, signal_reads),
         _gradients(load, design),
         _update(load, design),
-        {"random": load.drawn * _drawing(load, design)},
+        {
+            "digital": load.products * design.multiply_accumulate,
+            "random": load.drawn * _drawing(load, design),
+        },
     )
 
 
