@@ -48,7 +48,6 @@ from .losses import Labels
 from .network import (
     Layer,
     Network,
-    ProgrammedNetwork,
     activate,
     require_perceptron,
     with_constant,
@@ -61,6 +60,7 @@ from .node_noise_estimator import (
     relative_power,
     without_known,
 )
+from .periodic_programming import PeriodicProgramming
 from .protocol import Batches
 
 MOVED_CODES = 0.01
@@ -161,32 +161,31 @@ class NodeNoiseTrainer:
         self._in_turn = any(
             getattr(layer.hardware, "running_clock", False) for layer in network.layers
         )
-        self._steps = 0
-        self._next_solution = 0
+        self._hardware = PeriodicProgramming(
+            network,
+            steps_per_programming=settings.batches_per_programming,
+            steps_per_solution=settings.steps_per_solution,
+            copies=settings.arrays,
+            rng=rng,
+        )
         self._warned = False
-        self._spent = Ledger()
-        self._state: ProgrammedNetwork | None = None
 
     @property
     def ledger(self) -> Ledger:
-        """What the hardware has done, in all programming events."""
-        total = Ledger()
-        total.add(self._spent)
-        if self._state is not None:
-            total.add(self._state.ledger)
-        return total
+        """What the hardware has done."""
+        return self._hardware.ledger
 
     def step(self, batches: Batches, progress: float) -> float:
         """Two noisy passes of a mini-batch, one update; returns the mean loss of both."""
         x, labels = batches()
-        if self._steps % self._settings.batches_per_programming == 0:
+        if self._hardware.due:
             self.program()
         gradient, loss = self.estimate(x, labels)
         scale = schedule(progress)
         decay = self._settings.learning_rate * self._settings.weight_decay * scale
         self.parameters *= np.float32(1.0 - decay)
         self._adam.update(self.parameters, gradient, scale)
-        self._steps += 1
+        self._hardware.steps += 1
         return loss
 
     def estimate(self, x: Array, labels: Labels) -> tuple[Array, float]:
@@ -206,23 +205,16 @@ class NodeNoiseTrainer:
 
     def program(self) -> None:
         """Write the master copy onto the arrays."""
-        if self._steps >= self._next_solution:
-            self._near = self.network.prepared_near(self.parameters)
-            self._next_solution = self._steps + self._settings.steps_per_solution
-        self._spent = self.ledger
         self._written = [matrix.copy() for matrix in self.network.matrices(self.parameters)]
-        self._state = self._near.program(
-            self.parameters, rng=self._rng, copies=self._settings.arrays
-        )
+        self._hardware.program(self.parameters)
 
     def _two_passes(self, x: Array) -> tuple[list[Array], list[Array]]:
         """Every layer's inputs (2, batch, in + 1) and nodes (2, batch, out) of two passes."""
-        assert self._state is not None  # a step programs before it reads
         inputs: list[Array] = []
         nodes: list[Array] = []
         signal = with_constant(x, 1.0)
         for number, (layer, state) in enumerate(
-            zip(self.network.layers, self._state.states, strict=True)
+            zip(self.network.layers, self._hardware.states, strict=True)
         ):
             if number:
                 signal = with_constant(activate(nodes[-1], self.network.activation), 1.0)
@@ -290,7 +282,7 @@ class NodeNoiseTrainer:
         self, difference: Array, logits: Array, slopes: Array, labels: Labels
     ) -> None:
         """Warn once, every now and then looking, of noise beyond the linear regime."""
-        if self._warned or self._steps % _STEPS_PER_CHECK:
+        if self._warned or self._hardware.steps % _STEPS_PER_CHECK:
             return
         bias = nonlinearity(difference, logits, slopes, labels)
         if abs(bias) > LARGEST_BIAS:

@@ -39,6 +39,7 @@ from ...crossbar import Ledger
 from ..convolutional.kernels import to_maps
 from ..descent import Adam, schedule
 from ..losses import Labels
+from ..periodic_programming import PeriodicProgramming
 from ..protocol import Batches
 from ..zeroth_order import rademacher
 from .convolutional_judges import PooledJudge, pooled_judges
@@ -156,10 +157,12 @@ class ConvolutionalNodePerturbationTrainer:
             Adam(settings.prototype_rate, np.full(judge.prototypes.shape, _FREE))
             for judge in judges[:-1]
         ]
-        self._steps = 0
-        self._spent = Ledger()
-        self._next_solution = 0
-        self._program()
+        self._hardware = PeriodicProgramming(
+            network,
+            steps_per_programming=settings.steps_per_programming,
+            steps_per_solution=settings.steps_per_solution,
+            rng=rng,
+        )
 
     @property
     def network(self) -> ConvolutionalNetwork:
@@ -168,20 +171,16 @@ class ConvolutionalNodePerturbationTrainer:
 
     @property
     def ledger(self) -> Ledger:
-        """What the hardware has done, in all programming events."""
-        total = Ledger()
-        total.add(self._spent)
-        total.add(self._state.ledger)
-        return total
+        """What the hardware has done."""
+        return self._hardware.ledger
 
     def step(self, batches: Batches, progress: float) -> float:
         """Two reads of every layer, one update; returns the mean loss of the layers."""
         x, labels = batches()
         self._loss.check(labels, self._plain.classes)
         self._variety.require(labels)
-        if self._steps and self._steps % self._settings.steps_per_programming == 0:
-            self._spent = self.ledger
-            self._program()
+        if self._hardware.due:
+            self._hardware.program(self.parameters)
         maps = to_maps(x, self._plain.graph.input_shape)
         gradient, losses = np.empty_like(self.parameters), []
         places = self._plain.graph.matrices(gradient).values()
@@ -196,18 +195,12 @@ class ConvolutionalNodePerturbationTrainer:
                 self._teach(number, sums, labels, progress)
             maps = self._plain.between(number, sums.mean(axis=0))
         self._adam.update(self.parameters, gradient, schedule(progress))
-        self._steps += 1
+        self._hardware.steps += 1
         return float(np.mean(losses))
-
-    def _program(self) -> None:
-        if self._steps >= self._next_solution:
-            self._near = self._plain.prepared_near(self.parameters)
-            self._next_solution = self._steps + self._settings.steps_per_solution
-        self._state = self._near.program(self.parameters, rng=self._rng)
 
     def _two_reads(self, number: int, vectors: Array) -> Array:
         """Sums (2, out, h, w, batch) of two reads of the same patches, displaced."""
-        network, state, rng = self._plain, self._state.states[number], self._rng
+        network, state, rng = self._plain, self._hardware.states[number], self._rng
         read = np.stack([network.products(number, state, vectors, rng=rng) for _ in range(2)])
         self.forward_passes += 2
         share = self._settings.displacement

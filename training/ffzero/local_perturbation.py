@@ -46,6 +46,7 @@ from ...mapping import Programmed
 from ..descent import Adam, schedule
 from ..losses import Labels
 from ..network import Layer, Network, require_perceptron, with_constant
+from ..periodic_programming import PeriodicProgramming
 from ..protocol import Batches
 from ..zeroth_order import rademacher
 from .activated_network import ActivatedNetwork, activated
@@ -156,30 +157,28 @@ class LocalNodePerturbationTrainer:
         self._variety = Variety()
         self._rng = rng
         self._adam = Adam(settings.learning_rate, network.limits)
-        self._steps = 0
-        self._spent = Ledger()
-        self._next_solution = 0
-        self._program()
+        self._hardware = PeriodicProgramming(
+            network,
+            steps_per_programming=settings.steps_per_programming,
+            steps_per_solution=settings.steps_per_solution,
+            rng=rng,
+        )
 
     @property
     def ledger(self) -> Ledger:
-        """What the hardware has done, in all programming events."""
-        total = Ledger()
-        total.add(self._spent)
-        total.add(self._state.ledger)
-        return total
+        """What the hardware has done."""
+        return self._hardware.ledger
 
     def step(self, batches: Batches, progress: float) -> float:
         """Two reads of every layer, one update; returns the mean loss of the layers."""
         signal, labels = batches()
         self._loss.check(labels, self.network.classes)
         self._variety.require(labels)
-        if self._steps and self._steps % self._settings.steps_per_programming == 0:
-            self._spent = self.ledger
-            self._program()
+        if self._hardware.due:
+            self._hardware.program(self.parameters)
         gradients, losses = [], []
         for number, (layer, state) in enumerate(
-            zip(self.network.layers, self._state.states, strict=True)
+            zip(self.network.layers, self._hardware.states, strict=True)
         ):
             outputs = self._two_reads(layer, state, signal)
             slope, loss = self._slope(number, outputs, labels)
@@ -187,14 +186,8 @@ class LocalNodePerturbationTrainer:
             losses.append(loss)
             signal = self.network.between(outputs.mean(axis=0))
         self._adam.update(self.parameters, self.network.flatten(gradients), schedule(progress))
-        self._steps += 1
+        self._hardware.steps += 1
         return float(np.mean(losses))
-
-    def _program(self) -> None:
-        if self._steps >= self._next_solution:
-            self._near = self.network.prepared_near(self.parameters)
-            self._next_solution = self._steps + self._settings.steps_per_solution
-        self._state = self._near.program(self.parameters, rng=self._rng)
 
     def _two_reads(self, layer: Layer, state: Programmed, signal: Array) -> Array:
         """Outputs (2, batch, out) of two reads of the same inputs, displaced."""
