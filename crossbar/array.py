@@ -21,6 +21,7 @@ from .converters import ADC, DAC, FabricatedADC, FabricatedDAC
 from .kernels import quantize
 from .ledger import Ledger
 from .linearised import Reference
+from .metering import Meter
 from .readout import Readout, WireNoiseMode, prepare
 from .sensing import DifferentialSensing
 from .wires import Wires
@@ -140,6 +141,7 @@ class Crossbar:
         self.read_duration = read_duration
         self.dtype = dtype
         self.ledger = Ledger()
+        self._meter = Meter(cell, self.shape, dac, adc, read_voltage, read_duration, self.ledger)
         self.age_s = 0.0  # since all cells were programmed
         self.wires = checked(
             Wires,
@@ -219,7 +221,8 @@ class Crossbar:
         written = cells.program(goal, rng or self._generator, bands=bands)
         self._cells, self._prepared = cells, None
         self.age_s = 0.0
-        self._count_programming(written, bands)
+        self.ledger.clipped_cells += cells.clipped
+        self._meter.programming(written, bands)
 
     def rewrite(
         self,
@@ -244,7 +247,8 @@ class Crossbar:
             goal, rng or self._generator, where=chosen, bands=bands
         )
         self._prepared = None
-        self._count_programming(written, bands, where=chosen)
+        self.ledger.clipped_cells += self._programmed_cells.clipped
+        self._meter.programming(written, bands, chosen)
 
     def read(
         self, voltages: ArrayLike, rng: Generator | None = None, *, reads: int | None = None
@@ -287,7 +291,7 @@ class Crossbar:
             self.ledger.dac_saturations += saturated * self._drivers(batch, copies) * (reads or 1)
         else:
             current = self._cycle(self._apply_dac(batch, rng, reads or 1), rng, reads)
-        self._count_vectors(current.size // current.shape[-1])
+        self._meter.vectors(current.size // current.shape[-1])
         if self.sensing is not None:
             current = self.sensing.after(current)
         return current[..., 0, :] if np.ndim(voltages) == 1 else current
@@ -305,7 +309,7 @@ class Crossbar:
                 "adc", self.adc, current, self.full_scale_current, rng
             )
             self.ledger.adc_saturations += saturated
-        self._count_cycle(current, drive, reads or 1)
+        self._meter.cycle(current, drive, self._readout.row_conductance, reads or 1)
         return current
 
     def read_cells(self, rng: Generator | None = None) -> Array:
@@ -346,7 +350,7 @@ class Crossbar:
             )
             value = current / self.dtype(volts)
             self.ledger.adc_saturations += saturated
-        self._count_read_back(value.size, conductance)
+        self._meter.read_back(value.size, conductance)
         return value if self.sensing is None else self.sensing.after(value)
 
     def advance(
@@ -475,63 +479,6 @@ class Crossbar:
                 wire_noise=self.wire_noise,
             )
         return self._prepared
-
-    def _count_programming(
-        self, written: Array, bands: Array | None, where: NDArray[np.bool_] | None = None
-    ) -> None:
-        """One programming event of all cells, or of those ``where``; narrow bands cost more."""
-        cost, ledger = self.cell.programming, self.ledger
-        ledger.cell_writes += written.size
-        events: float = written.size
-        lines: float = self.shape[0] if where is None else int(np.count_nonzero(where.any(axis=1)))
-        if bands is not None:
-            effort = np.divide(
-                1.0, bands, out=np.zeros(self.shape), where=True if where is None else where
-            )
-            lines = float(effort.max(axis=1).sum())
-            per_cell = effort if where is None else effort[where]
-            events = float(np.broadcast_to(per_cell, written.shape).sum())
-            written = written * per_cell
-        pulses = cost.pulses_per_write * events
-        ledger.clipped_cells += self._programmed_cells.clipped
-        ledger.pulses += pulses
-        ledger.verify_reads += pulses
-        ledger.energy_J["write"] += pulses * cost.pulse_energy
-        ledger.energy_J["verify"] += cost.pulses_per_write * self._read_energy(written)
-        if self.adc is not None:
-            ledger.energy_J["verify"] += pulses * self.adc.energy
-        ledger.time_s += lines * cost.pulses_per_write * (cost.pulse_duration + self.read_duration)
-
-    def _count_vectors(self, vectors: int) -> None:
-        """Inputs: one conversion per word line and vector, however many cycles it takes."""
-        ledger = self.ledger
-        ledger.vectors += vectors
-        if self.dac is not None:
-            ledger.dac_conversions += vectors * self.shape[0]
-            ledger.energy_J["dac"] += vectors * self.shape[0] * self.dac.energy
-
-    def _count_cycle(self, current: Array, drive: Array, reads: int) -> None:
-        ledger = self.ledger
-        power = np.square(drive) @ self._readout.row_conductance[..., np.newaxis]  # W per vector
-        ledger.energy_J["array"] += reads * float(power.sum()) * self.read_duration
-        # Copies work in parallel, reads one after the other.
-        ledger.time_s += reads * current.shape[-2] * self.read_duration
-        if self.adc is not None:
-            ledger.adc_conversions += current.size
-            ledger.energy_J["adc"] += current.size * self.adc.energy
-
-    def _count_read_back(self, conversions: int, conductance: Array) -> None:
-        ledger = self.ledger
-        ledger.cells_read_back += conductance.size
-        ledger.energy_J["read_back"] += self._read_energy(conductance)
-        ledger.time_s += self.shape[0] * self.read_duration
-        if self.adc is not None:
-            ledger.adc_conversions += conversions
-            ledger.energy_J["read_back"] += conversions * self.adc.energy
-
-    def _read_energy(self, conductance: Array) -> float:
-        """Energy of reading each of these cells once, alone, J."""
-        return float(conductance.sum()) * self.read_voltage**2 * self.read_duration
 
 
 def _require_finite(voltages: Array) -> None:
