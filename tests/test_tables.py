@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from scipy.stats import t
 
 from zerohm import InputError
+from zerohm.sweeps.reports import points_table, save_table, summary_table
 from zerohm.sweeps.reports.latex import escape, latex_table
 from zerohm.sweeps.reports.printed import printed_summary
-from zerohm.sweeps.reports.tables import points_table, save_table, summary_table
 
 LEVELS, SEEDS, PARTS = [0.01, 0.07], [0, 1, 2, 3], ["write", "read_back"]
 SUMMARIES = ("quartiles", "confidence")

@@ -3,17 +3,14 @@
 import json
 from collections.abc import Iterator, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import xarray as xr
 
 from zerohm._errors import InputError, choose
-from zerohm._files import whole
 
 from ..labels import attributes
-from ..results import PathLike, check_writable
 from ..statistics import Band, summary
 
 SCORES = ("deployed_accuracy", "deployed_r2")
@@ -93,54 +90,6 @@ def summary_table(
             part.attrs = {} if str(name).endswith("_seeds") else dict(values.attrs)
         found.append(of_seeds)
     return xr.merge(found, join="exact", compat="no_conflicts").assign_attrs(ds.attrs)
-
-
-def save_table(
-    ds: xr.Dataset,
-    path: PathLike,
-    *,
-    band: str | None = None,
-    variables: Sequence[str] | None = None,
-    confidence: float = 0.95,
-    curves: bool = False,
-) -> None:
-    """Save results as CSV, or their summary over seeds as CSV or as a LaTeX table.
-
-    Parameters
-    ----------
-    path : file name that ends with ``.csv`` or ``.tex``; an existing file is replaced, whole or
-        not at all. Numbers in CSV have all digits: they read back to the same bits.
-    band, variables, confidence : a summary, see :func:`summary_table`; without a band,
-        ``.csv`` gets every point.
-    curves : see :func:`points_table`.
-
-    Raises
-    ------
-    InputError : the path cannot be written or has another suffix, or settings do not go together.
-    """
-    from .latex import latex_table  # which builds on this module
-
-    path = Path(path)
-    if path.suffix not in (".csv", ".tex"):
-        raise InputError(f"{path} must end with .csv or .tex: a table is saved as one of these")
-    if curves and band is not None:
-        raise InputError("a summary is of final values: choose curves or a band")
-    if band is None and (path.suffix == ".tex" or variables is not None):
-        raise InputError(
-            f"a {path.suffix[1:]} table of chosen variables is a summary: choose the band "
-            "'quartiles' (around the median) or 'confidence' (interval around the mean)"
-        )
-    check_writable(path)
-    if band is None:
-        text = _csv(points_table(ds, curves=curves))
-    elif path.suffix == ".tex":
-        text = latex_table(ds, band=band, variables=variables, confidence=confidence)
-    else:
-        text = _csv(
-            points_table(summary_table(ds, band=band, variables=variables, confidence=confidence))
-        )
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def row_dimensions(ds: xr.Dataset) -> list[str]:
@@ -223,7 +172,3 @@ def _with_unit(variable: xr.DataArray) -> str:
     name = str(variable.name)
     units = str(variable.attrs.get("units", attributes(name).get("units", "1")))
     return name if units in ("", "1") or name.endswith(f"_{units}") else f"{name} [{units}]"
-
-
-def _csv(table: pd.DataFrame) -> str:
-    return str(table.to_csv(index=False, lineterminator="\n"))
