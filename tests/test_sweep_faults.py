@@ -27,6 +27,9 @@ import xarray as xr
 
 from zerohm import sweeps
 
+# A shell that starts the tests in its background has them ignore the signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def noted(x, seed, log, pause=0.004):
     """A value that any slip in the order of draws would change, and one line in the log."""

@@ -234,7 +234,7 @@ def test_writing_points_is_all_or_nothing_when_there_is_no_space(tmp_path):
 def test_ctrl_c_stops_workers_at_once_and_keeps_what_is_finished(tmp_path):
     """SIGINT from outside: exit within seconds, a partial whole, nothing left running."""
     script = textwrap.dedent("""
-        import os, time
+        import os, signal, time
         from pathlib import Path
         import xarray as xr
         from zerohm import sweeps
@@ -246,6 +246,8 @@ def test_ctrl_c_stops_workers_at_once_and_keeps_what_is_finished(tmp_path):
             return xr.Dataset({"square": x**2})
 
         if __name__ == "__main__":
+            # A shell that starts the tests in its background has them ignore the signal.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             try:
                 sweeps.run(experiment, {"x": range(6)}, store="r.zarr", workers=2)
             except KeyboardInterrupt as stopped:
