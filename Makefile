@@ -56,6 +56,11 @@ benchmarks: .venv/.installed-dev
 	$(BIN)/python benchmarks/node_noise_accuracy.py
 	$(BIN)/python benchmarks/noisezo_control.py
 	$(BIN)/python benchmarks/energy_comparison.py
+	$(BIN)/python benchmarks/noise_as_resource.py
+	$(BIN)/python benchmarks/noise_in_time.py estimates
+	$(BIN)/python benchmarks/noise_in_time.py accuracy
+	$(BIN)/python benchmarks/training_faults.py
+	$(BIN)/python benchmarks/fuzz.py
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
