@@ -25,7 +25,7 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2
 
 notebooks: .venv/.installed-dev
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=300 notebooks
+	$(BIN)/python -m pytest -n 2 --nbmake --nbmake-timeout=300 notebooks
 
 docs: .venv/.installed-dev
 	rm -rf docs/api/generated
