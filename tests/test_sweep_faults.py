@@ -27,9 +27,6 @@ import xarray as xr
 
 from zerohm import sweeps
 
-# A shell that starts the tests in its background has them ignore the signal.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 
 def noted(x, seed, log, pause=0.004):
     """A value that any slip in the order of draws would change, and one line in the log."""
@@ -48,6 +45,8 @@ GRID = {"x": [i / 8 for i in range(12)], "seed": range(10)}
 
 
 def whole(store, log, pause=0.004, **options):
+    # A shell that starts the tests in its background has them ignore the signal.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     fixed = {"log": str(log), "pause": pause}
     return sweeps.run(noted, GRID, fixed=fixed, store=store, progress=False, **options)
 '''
