@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -378,19 +377,3 @@ def test_the_main_process_of_a_cluster_can_be_killed(folder, undisturbed):
     assert same_bits(result, undisturbed)
     finished = (kept.error == "").values
     assert (kept.loss.values[finished] == result.loss.values[finished]).all()
-
-
-def test_an_unreachable_scheduler_is_named_within_ten_seconds(folder):
-    """The message has the address, and comes in time."""
-    pytest.importorskip("distributed", reason="needs the extra zerohm[cluster]")
-    store = folder / "sweep.zarr"
-    code = (
-        "import time; from noted import whole; start = time.monotonic()\n"
-        "try: whole('sweep.zarr', 'log', client='tcp://127.0.0.1:9')\n"
-        "except Exception as error: print(type(error).__name__, time.monotonic() - start, error)"
-    )
-    kind, seconds, message = finish(python(folder, "-c", code)).split(" ", 2)
-    assert kind == "InputError"
-    assert float(seconds) < 12
-    assert "tcp://127.0.0.1:9" in message
-    assert not Path(store).exists()
